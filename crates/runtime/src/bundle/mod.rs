@@ -1,0 +1,1 @@
+//! Bundles: reading, checking and making `config.json`.

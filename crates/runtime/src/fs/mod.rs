@@ -1,0 +1,1 @@
+//! The root file system: planned as data, built through file descriptors.

@@ -1,0 +1,15 @@
+//! The ForgeOne runtime: from a bundle to a container, synchronously.
+//!
+//! `fs`, `cgroup`, `security` and `network` don't know each other; `lifecycle` passes plain data between them.
+#![forbid(unsafe_code)]
+
+pub mod bundle;
+pub mod cgroup;
+pub mod error;
+pub mod fs;
+pub mod json;
+pub mod lifecycle;
+pub mod security;
+pub mod spec;
+
+pub use error::{Error, Kind, Result};

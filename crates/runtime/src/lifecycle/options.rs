@@ -1,0 +1,83 @@
+//! What the commands can be told, and what they answer: plain data.
+
+use crate::spec::Process;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+/// Settings that hold for all commands.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// State root, such as `/run/forgeone`.
+    pub root: PathBuf,
+    /// Let systemd make the cgroups.
+    pub systemd_cgroup: bool,
+    /// Whether lacking rights over cgroups is borne; `None` decides by the caller's user.
+    pub rootless: Option<bool>,
+}
+
+/// How a container is created.
+#[derive(Clone, Debug, Default)]
+pub struct CreateOptions {
+    /// Directory with `config.json`.
+    pub bundle: PathBuf,
+    /// Unix socket that receives the terminal's master.
+    pub console_socket: Option<PathBuf>,
+    /// File that receives init's process id.
+    pub pid_file: Option<PathBuf>,
+    /// Use chroot and a moved mount in place of pivot_root (needed on ramfs).
+    pub no_pivot: bool,
+    /// Keep the caller's session keyring.
+    pub no_new_keyring: bool,
+    /// How many descriptors from 3 on are passed to the program.
+    pub preserve_fds: u32,
+}
+
+/// How another program is started in a container.
+#[derive(Clone, Debug, Default)]
+pub struct ExecOptions {
+    /// The program, with all its settings, as in `process` of `config.json`; `None` means the container's own
+    /// with `change` applied (the caller changes args, env, … through [`crate::lifecycle::Runtime`]'s bundle).
+    pub process: Process,
+    /// Unix socket that receives the terminal's master.
+    pub console_socket: Option<PathBuf>,
+    /// File that receives the process id.
+    pub pid_file: Option<PathBuf>,
+    /// How many descriptors from 3 on are passed to the program.
+    pub preserve_fds: u32,
+    /// Whether the caller goes away at once, so that nobody relays a terminal.
+    pub detach: bool,
+}
+
+/// A process that was just made.
+#[derive(Debug)]
+pub struct Started {
+    /// Process id in the caller's PID namespace.
+    pub pid: i32,
+    /// Its pidfd; absent before Linux 5.3.
+    pub pidfd: Option<OwnedFd>,
+    /// The terminal's master, where one was asked for and no console socket was given.
+    pub terminal: Option<OwnedFd>,
+}
+
+/// A row of `list`.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// Specification version of the bundle.
+    pub version: String,
+    /// Id.
+    pub id: String,
+    /// Process id of init; 0 when stopped.
+    pub pid: i32,
+    /// Status word.
+    pub status: String,
+    /// Absolute path of the bundle.
+    pub bundle: String,
+    /// Absolute path of the root file system.
+    pub rootfs: String,
+    /// When it was created: RFC 3339, UTC, nanoseconds.
+    pub created: String,
+    /// As in `config.json`.
+    pub annotations: std::collections::BTreeMap<String, String>,
+    /// Name of the user who owns the state directory, or the number.
+    pub owner: String,
+}

@@ -1,0 +1,3 @@
+//! Capabilities, credentials, system call filters.
+
+pub mod seccomp;

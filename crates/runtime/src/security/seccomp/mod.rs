@@ -1,0 +1,1 @@
+//! The seccomp compiler: OCI profiles to classic BPF.
