@@ -22,17 +22,26 @@
 //! - Names: a *hierarchy* is a mounted tree, a *place* is a container's group in one hierarchy, a *group* is all
 //!   of its places together.
 
+mod birth;
 mod devices;
+mod freezer;
+mod group;
+mod kill;
 mod layout;
+mod make;
+mod members;
 mod path;
 mod paths;
 mod plan;
 mod program;
+mod remove;
 mod step;
 mod v1;
 mod v2;
 
+pub use birth::Birth;
 pub use devices::{DeviceRules, Rule};
+pub use group::Group;
 pub use layout::{Hierarchy, Layout, Mode, Unified, detect};
 pub use paths::Paths;
 pub use plan::{CgroupView, Cpuset, Devices, Enable, Entry, Options, Place, Plan, Subsystem, plan};
