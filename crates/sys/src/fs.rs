@@ -7,12 +7,15 @@ mod content;
 mod descriptor;
 mod place;
 
-pub use content::{copy_file, read, read_dir, read_file_at, read_to_end, write_all, write_file_at};
-pub use descriptor::{
-    cloexec, dup, dup2_stdio, fd_path, flock_exclusive, fsync, memfd_create, memfd_seal, pipe, set_cloexec,
-    take_fd, try_flock, try_flock_shared,
+pub use content::{
+    copy_file, read, read_dir, read_file_at, read_to_end, read_up_to, rewind, write_all, write_file_at,
 };
-pub use place::{is_cgroup2, is_mount_root, is_procfs, is_tmpfs, mount_id};
+pub use descriptor::{
+    cloexec, dup, dup2_stdio, fd_path, flock_exclusive, fsync, is_sealed, memfd_create, memfd_seal, pipe,
+    set_cloexec, take_fd, try_flock, try_flock_shared,
+};
+pub use place::{is_cgroup2, is_mount_root, is_nsfs, is_procfs, is_read_only, is_tmpfs, mount_id};
+pub use rustix::stdio::{stderr, stdin, stdout};
 
 use crate::error::{Errno, Fail, Result, retry, with_path};
 use crate::show::{self, Flags, Text};
@@ -154,6 +157,13 @@ pub fn linkat(
                 format!("linkat({from_dir}, {}, {to_dir}, {}, {})", Text(from), Text(to), flags.show())
             })
         })
+    })
+}
+
+/// `access(2)` for executing: with the real user's rights.
+pub fn may_execute(path: impl Arg) -> Result<()> {
+    with_path(path, |path| {
+        rustix::fs::access(path, rustix::fs::Access::EXEC_OK).fail(|| format!("access({}, X_OK)", Text(path)))
     })
 }
 

@@ -7,7 +7,7 @@ mod names;
 mod poll;
 
 pub use names::{signal_name, signal_number};
-pub use poll::{PollFd, poll};
+pub use poll::{PollFd, poll, wait_readable};
 
 use crate::error::{Errno, Error, Fail, Result, check, last};
 use crate::show;

@@ -32,6 +32,26 @@ pub fn read_to_end(fd: impl AsFd, max: usize) -> Result<Vec<u8>> {
     }
 }
 
+/// From the descriptor's position on, at most `max` bytes; the rest is left unread.
+pub fn read_up_to(fd: impl AsFd, max: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; max];
+    let mut filled = 0;
+    while filled < max {
+        match read(&fd, &mut bytes[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// `lseek(2)` to the beginning.
+pub fn rewind(fd: impl AsFd) -> Result<()> {
+    let sought = rustix::fs::seek(&fd, rustix::fs::SeekFrom::Start(0)).map(drop);
+    sought.fail(|| format!("lseek({}, 0, SEEK_SET)", show::fd(&fd)))
+}
+
 /// The whole of a file, at most `max` bytes of it (`EFBIG` otherwise); a symbolic link at `path` is followed.
 pub fn read_file_at(dir: impl AsFd, path: impl Arg, max: usize) -> Result<Vec<u8>> {
     read_to_end(openat(dir, path, OFlags::RDONLY | OFlags::NOCTTY, Mode::empty())?, max)

@@ -82,6 +82,12 @@ pub fn memfd_seal(fd: impl AsFd) -> Result<()> {
         .fail(|| format!("fcntl({}, F_ADD_SEALS, {seals:?})", show::fd(&fd)))
 }
 
+/// Whether the descriptor is a memory file that nobody can write or change in size any more.
+pub fn is_sealed(fd: impl AsFd) -> bool {
+    let wanted = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    rustix::fs::fcntl_get_seals(&fd).is_ok_and(|seals| seals.contains(wanted))
+}
+
 /// Whether the descriptor is closed by exec.
 pub fn cloexec(fd: impl AsFd) -> Result<bool> {
     let flags = rustix::io::fcntl_getfd(&fd).fail(|| format!("fcntl({}, F_GETFD)", show::fd(&fd)))?;

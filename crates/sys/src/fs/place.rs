@@ -9,6 +9,10 @@ use std::os::fd::{AsFd, AsRawFd};
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 const TMPFS_MAGIC: u64 = 0x0102_1994;
+const NSFS_MAGIC: u64 = 0x6e73_6673;
+
+/// `ST_RDONLY` of `statfs(2)`: the file system or the mount is read-only.
+const ST_RDONLY: u64 = 1;
 
 /// The longest `fdinfo` and `mountinfo` that are read, in bytes.
 const INFO_MAX: usize = 16 << 20;
@@ -30,6 +34,16 @@ pub fn is_cgroup2(fd: impl AsFd) -> Result<bool> {
 /// Whether the descriptor is on a tmpfs.
 pub fn is_tmpfs(fd: impl AsFd) -> Result<bool> {
     has_magic(fd, TMPFS_MAGIC)
+}
+
+/// Whether the descriptor is a namespace.
+pub fn is_nsfs(fd: impl AsFd) -> Result<bool> {
+    has_magic(fd, NSFS_MAGIC)
+}
+
+/// Whether the descriptor is in a mount, or on a file system, that is read-only.
+pub fn is_read_only(fd: impl AsFd) -> Result<bool> {
+    Ok(fstatfs(fd)?.f_flags as u64 & ST_RDONLY != 0)
 }
 
 /// The id of the mount that the descriptor is in, as in the first field of `/proc/self/mountinfo`.

@@ -53,6 +53,11 @@ impl Namespaces {
         self.0 &= !other.0;
     }
 
+    /// These without all of `other`.
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// The `CLONE_NEW*` bits.
     pub const fn bits(self) -> u32 {
         self.0

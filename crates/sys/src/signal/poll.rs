@@ -74,3 +74,8 @@ pub fn poll(fds: &mut [PollFd], timeout_ms: Option<i32>) -> Result<usize> {
         }
     }
 }
+
+/// Waits until the descriptor is readable; `false` if `timeout_ms` passed before.
+pub fn wait_readable(fd: impl AsFd, timeout_ms: Option<i32>) -> Result<bool> {
+    Ok(poll(&mut [PollFd::readable(&fd)], timeout_ms)? > 0)
+}
