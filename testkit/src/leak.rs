@@ -3,7 +3,7 @@
 //! A snapshot is a set of lines, one a thing; what is in the later and not in the earlier one is a leak.
 //! Other programs work on the same machine meanwhile, other tests too, so only things are looked at that
 //! carry a mark: the names of this test process ([`names::process_prefix`]), or of any test process that has
-//! ended when the whole suite is judged ([`Leaks::whole_suite`]).
+//! ended, and of this one, when the whole suite is judged ([`Leaks::whole_suite`]).
 //!
 //! | thing | bears the mark in |
 //! |---|---|
@@ -37,7 +37,8 @@ pub struct Leaks {
 enum Mark {
     /// Those of this process.
     Own(String),
-    /// Those of all test processes that are no more; what runs elsewhere at the same time is not ours.
+    /// Those of all test processes that are no more, and of this one; what another suite runs at the same
+    /// time is not ours.
     Ended,
 }
 
@@ -48,7 +49,8 @@ impl Mark {
             Self::Ended => text.match_indices(names::PREFIX).any(|(at, prefix)| {
                 let pid: String =
                     text[at + prefix.len()..].chars().take_while(char::is_ascii_digit).collect();
-                pid.is_empty() || !Path::new("/proc").join(pid).exists()
+                let own = pid.parse() == Ok(std::process::id());
+                own || pid.is_empty() || !Path::new("/proc").join(pid).exists()
             }),
         }
     }
@@ -257,7 +259,7 @@ mod tests {
 
     #[test]
     fn things_of_running_tests_are_no_leaks_of_the_suite() {
-        let running = format!("/tmp/{}", names::unique("x"));
+        let running = format!("/tmp/{}{}-0-x", names::PREFIX, std::os::unix::process::parent_id());
         assert!(!Mark::Ended.is_on(&running));
         assert!(Mark::Ended.is_on("/tmp/forgeone-test-4194305-0-x"));
         assert!(Mark::Ended.is_on(&format!("{running}/forgeone-test-4194305-0-x")));

@@ -14,6 +14,12 @@ pub fn process_prefix() -> String {
 }
 
 /// A name that was not given before; `tag` says what for.
+///
+/// ```
+/// use testkit::names;
+/// assert!(names::unique("web").starts_with(names::PREFIX));
+/// assert_ne!(names::unique("web"), names::unique("web"));
+/// ```
 pub fn unique(tag: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{}{}-{tag}", process_prefix(), NEXT.fetch_add(1, Ordering::Relaxed))
