@@ -162,7 +162,7 @@ pub fn linkat(
 
 /// `access(2)` for executing: with the real user's rights.
 pub fn may_execute(path: impl Arg) -> Result<()> {
-    with_path(path, |path| {
+    with_c_str("access", path, |path| {
         rustix::fs::access(path, rustix::fs::Access::EXEC_OK).fail(|| format!("access({}, X_OK)", Text(path)))
     })
 }
