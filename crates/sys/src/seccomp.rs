@@ -68,12 +68,20 @@ pub fn seccomp_action_available(action: u32) -> bool {
     unsafe { libc::syscall(libc::SYS_seccomp, operation, 0, &raw const action) == 0 }
 }
 
-/// Whether the kernel knows all these filter flags.
-///
-/// A load without a program fails with `EFAULT` if it gets past the flags, with `EINVAL` if it doesn't.
+/// Whether the kernel knows all these filter flags, each for itself: some may not be combined.
 pub fn seccomp_flags_supported(flags: u64) -> bool {
+    (0..u64::BITS).map(|bit| flags & (1 << bit)).filter(|flag| *flag != 0).all(flag_supported)
+}
+
+/// A load without a program fails with `EFAULT` if it gets past the flags, with `EINVAL` if it doesn't.
+fn flag_supported(flag: u64) -> bool {
+    let partner = match flag {
+        flag::TSYNC_ESRCH => flag::TSYNC,
+        flag::WAIT_KILLABLE_RECV => flag::NEW_LISTENER,
+        _ => 0,
+    };
     let (mode, program) = (libc::SECCOMP_SET_MODE_FILTER, std::ptr::null::<Program>());
     // SAFETY: NULL is what makes the kernel refuse before anything is changed.
-    let probed = check(unsafe { libc::syscall(libc::SYS_seccomp, mode, flags, program) });
+    let probed = check(unsafe { libc::syscall(libc::SYS_seccomp, mode, flag | partner, program) });
     probed == Err(Errno::FAULT)
 }

@@ -1,6 +1,6 @@
 //! Unix sockets: message pairs between our processes, path sockets, descriptors passed along.
 
-use crate::error::{Errno, Error, Fail, Result, check, retry, with_path};
+use crate::error::{Errno, Error, Fail, Result, check, retry, with_c_str};
 use crate::fs::{self, CWD, FileType, Mode, OFlags};
 use crate::show;
 use rustix::net::{
@@ -124,7 +124,7 @@ pub fn connect_seqpacket(dir: impl AsFd, name: &str) -> Result<OwnedFd> {
 
 /// Connects to the `STREAM` socket at a path of any length.
 pub fn connect_stream(path: impl Arg) -> Result<OwnedFd> {
-    with_path(path, |path| {
+    with_c_str("connect", path, |path| {
         let place = fs::openat(CWD, path, OFlags::PATH, Mode::empty())?;
         connect(&place, SocketType::STREAM).fail(|| format!("connect({})", show::Text(path)))
     })

@@ -1,7 +1,7 @@
 //! Reading and writing what is in files and directories.
 
 use super::{AtFlags, FileType, Mode, OFlags, openat, statat};
-use crate::error::{Errno, Error, Fail, Result, retry, with_path};
+use crate::error::{Errno, Error, Fail, Result, retry, with_c_str};
 use crate::show;
 use rustix::path::Arg;
 use std::ffi::{OsStr, OsString};
@@ -60,9 +60,9 @@ pub fn read_file_at(dir: impl AsFd, path: impl Arg, max: usize) -> Result<Vec<u8
 /// Writes an existing file by a single `write(2)`, as files of procfs, sysfs and cgroups want it; a short write is an
 /// error (`EIO`). A symbolic link at `path` is followed, and what was behind `bytes` in a longer file stays.
 pub fn write_file_at(dir: impl AsFd, path: impl Arg, bytes: &[u8]) -> Result<()> {
-    with_path(path, |path| {
+    with_c_str("openat", path, |path| {
         let fd = openat(&dir, path, OFlags::WRONLY | OFlags::NOCTTY, Mode::empty())?;
-        let call = || format!("write({}, {:?})", show::fd(&fd), String::from_utf8_lossy(bytes));
+        let call = || format!("write({}, {})", show::fd(&fd), show::data(bytes));
         match retry(|| rustix::io::write(&fd, bytes)).fail(call)? {
             count if count == bytes.len() => Ok(()),
             count => Err(Error::new(format!("{} = {count}", call()), Errno::IO)),

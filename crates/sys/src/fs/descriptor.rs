@@ -1,7 +1,7 @@
 //! Descriptors themselves: copying, adopting, locking, pipes and memory files.
 
-use crate::error::{Errno, Fail, Result, retry, with_path};
-use crate::show::{self, Text};
+use crate::error::{Errno, Fail, Result, retry, with_c_str};
+use crate::show::{self, Flags, Text};
 use rustix::fs::{FlockOperation, MemfdFlags, SealFlags};
 use rustix::io::FdFlags;
 use rustix::path::Arg;
@@ -65,13 +65,13 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
 pub fn memfd_create(name: impl Arg, allow_sealing: bool) -> Result<OwnedFd> {
     let mut flags = MemfdFlags::CLOEXEC;
     flags.set(MemfdFlags::ALLOW_SEALING, allow_sealing);
-    with_path(name, |name| {
+    with_c_str("memfd_create", name, |name| {
         let made = match rustix::fs::memfd_create(name, flags | MemfdFlags::EXEC) {
             // Before Linux 6.3 there was no such flag, and every memfd was executable.
             Err(Errno::INVAL) => rustix::fs::memfd_create(name, flags),
             made => made,
         };
-        made.fail(|| format!("memfd_create({}, {flags:?})", Text(name)))
+        made.fail(|| format!("memfd_create({}, {})", Text(name), flags.show()))
     })
 }
 
@@ -79,7 +79,7 @@ pub fn memfd_create(name: impl Arg, allow_sealing: bool) -> Result<OwnedFd> {
 pub fn memfd_seal(fd: impl AsFd) -> Result<()> {
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     rustix::fs::fcntl_add_seals(&fd, seals)
-        .fail(|| format!("fcntl({}, F_ADD_SEALS, {seals:?})", show::fd(&fd)))
+        .fail(|| format!("fcntl({}, F_ADD_SEALS, {})", show::fd(&fd), seals.show()))
 }
 
 /// Whether the descriptor is a memory file that nobody can write or change in size any more.
@@ -97,7 +97,8 @@ pub fn cloexec(fd: impl AsFd) -> Result<bool> {
 /// Sets whether the descriptor is closed by exec.
 pub fn set_cloexec(fd: impl AsFd, on: bool) -> Result<()> {
     let flags = if on { FdFlags::CLOEXEC } else { FdFlags::empty() };
-    rustix::io::fcntl_setfd(&fd, flags).fail(|| format!("fcntl({}, F_SETFD, {flags:?})", show::fd(&fd)))
+    rustix::io::fcntl_setfd(&fd, flags)
+        .fail(|| format!("fcntl({}, F_SETFD, {})", show::fd(&fd), if on { "FD_CLOEXEC" } else { "0" }))
 }
 
 /// Adopts a descriptor that this process was started with and knows by number, and makes it close-on-exec.

@@ -1,6 +1,6 @@
 //! What belongs to the calling process: its numbers, directory, scheduling and switches.
 
-use crate::error::{Errno, Error, Fail, Result, check, with_path};
+use crate::error::{Errno, Error, Fail, Result, check, with_c_str};
 use crate::show::{self, Text};
 use crate::signal::signal_name;
 use rustix::path::Arg;
@@ -91,7 +91,7 @@ pub fn umask(mask: u32) -> u32 {
 
 /// `chdir(2)`.
 pub fn chdir(path: impl Arg) -> Result<()> {
-    with_path(path, |path| rustix::process::chdir(path).fail(|| format!("chdir({})", Text(path))))
+    with_c_str("chdir", path, |path| rustix::process::chdir(path).fail(|| format!("chdir({})", Text(path))))
 }
 
 /// `fchdir(2)`.
