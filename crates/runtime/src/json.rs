@@ -1,8 +1,8 @@
 //! How this crate reads and writes JSON objects.
 //!
-//! [`object!`] defines a struct together with its JSON form. It exists beside serde's derive because the
-//! OCI runtime specification asks for three things at once that derive gives only at a price: fields that
-//! are not known are kept and written back, `null` means absent (as it does for the Go programs that write
+//! [`object!`](crate::object) defines a struct together with its JSON form. It exists beside serde's derive
+//! because the OCI runtime specification asks for three things at once that derive gives only at a price:
+//! fields that are not known are kept and written back, `null` means absent (as it does for the Go programs that write
 //! these files), and a config is parsed in microseconds (derive's `flatten` buffers every value first).
 //!
 //! A field without a marker is left out when it equals its default; a field marked `required` is always written.
