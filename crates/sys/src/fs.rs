@@ -98,7 +98,7 @@ pub fn mknodat(
         let mode = Mode::from_raw_mode(mode);
         rustix::fs::mknodat(&dir, path, kind, mode, makedev(major, minor)).fail(|| {
             let (dir, path, mode) = (show::fd(&dir), Text(path), show::mode(mode));
-            format!("mknodat({dir}, {path}, {kind:?}, {mode}, makedev({major}, {minor}))")
+            format!("mknodat({dir}, {path}, {}|{mode}, makedev({major}, {minor}))", show::kind(kind))
         })
     })
 }

@@ -86,8 +86,9 @@ pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> Result<()> {
 /// not move, and `O_PATH` will do.
 pub fn read_dir(fd: impl AsFd) -> Result<Vec<(OsString, FileType)>> {
     let call = || format!("getdents64({})", show::fd(&fd));
+    let own = openat(&fd, c".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
     let mut entries = Vec::new();
-    for entry in rustix::fs::Dir::read_from(&fd).fail(call)? {
+    for entry in rustix::fs::Dir::new(own).fail(call)? {
         let entry = entry.fail(call)?;
         let name = entry.file_name();
         if name == c"." || name == c".." {
