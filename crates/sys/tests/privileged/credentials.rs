@@ -1,12 +1,13 @@
 //! Users, groups, capabilities.
 
-use crate::support::{in_child, status};
+use crate::support::{in_child, need_root, status};
 use forgeone_sys::Errno;
 use forgeone_sys::credentials::{self, Capabilities, capability_number};
 use forgeone_sys::process::{self, Namespaces};
 use std::os::unix::fs::MetadataExt;
 
 pub(crate) fn user_and_groups_change() {
+    need_root();
     in_child(Namespaces::empty(), || {
         credentials::setgroups(&[7, 5]).unwrap();
         credentials::setresgid(1001).unwrap();
@@ -23,6 +24,7 @@ pub(crate) fn user_and_groups_change() {
 }
 
 pub(crate) fn ids_that_mean_unchanged_are_refused() {
+    need_root();
     in_child(Namespaces::empty(), || {
         assert_eq!(credentials::setresuid(u32::MAX).unwrap_err().errno(), Errno::INVAL);
         assert_eq!(credentials::setresgid(u32::MAX).unwrap_err().errno(), Errno::INVAL);
@@ -34,6 +36,7 @@ pub(crate) fn ids_that_mean_unchanged_are_refused() {
 }
 
 pub(crate) fn capabilities_change() {
+    need_root();
     in_child(Namespaces::empty(), || {
         let net_raw = capability_number("CAP_NET_RAW").unwrap();
         let kill = capability_number("CAP_KILL").unwrap();
@@ -64,6 +67,7 @@ pub(crate) fn last_capability_is_the_kernels() {
 }
 
 pub(crate) fn keep_caps_and_dumpable() {
+    need_root();
     in_child(Namespaces::empty(), || {
         process::set_keep_caps(true).unwrap();
         credentials::setresuid(1000).unwrap();

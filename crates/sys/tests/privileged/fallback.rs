@@ -1,7 +1,7 @@
 //! What is left when a kernel, or a seccomp filter around us, hasn't got the newer calls.
 
 use crate::process::marks_and_closes;
-use crate::support::{Group, deny, deny_argument, in_child};
+use crate::support::{Group, deny, deny_argument, in_child, need_root};
 use forgeone_sys::fs::{self, CWD, Mode, OFlags, ResolveFlags};
 use forgeone_sys::mount::{self, MountAttrFlags, MountFlags, OpenTreeFlags};
 use forgeone_sys::process::{self, CloneArgs, Exit, Forked, Namespaces};
@@ -28,8 +28,9 @@ pub(crate) fn filtered_calls_are_reported_and_clone_and_close_range_go_on() {
 }
 
 fn without_newer_calls(errno: Errno) {
+    need_root();
+    let group = Group::new();
     in_child(Namespaces::MOUNT, || {
-        let group = Group::new();
         let directory = fs::open(group.path(), OFlags::PATH, Mode::empty()).unwrap();
         deny(&NEWER, errno);
         let none = MountAttrFlags::empty();

@@ -77,6 +77,7 @@ pub(crate) fn seccomp_filter_and_listener() {
     assert!(!seccomp::seccomp_flags_supported(flag::LOG | 1 << 40));
     assert_eq!(status("Seccomp"), "0");
     in_child(Namespaces::empty(), || {
+        process::set_no_new_privs().unwrap();
         let allow = Instruction { code: 6, k: libc::SECCOMP_RET_ALLOW, ..Instruction::default() };
         let listener = seccomp::seccomp_load(&[allow], flag::NEW_LISTENER).unwrap().unwrap();
         assert!(fs::cloexec(listener).unwrap());

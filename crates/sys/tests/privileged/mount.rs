@@ -1,6 +1,6 @@
 //! Mounts by descriptor and by path.
 
-use crate::support::{Scratch, in_child, spawn};
+use crate::support::{Scratch, in_child, need_root, spawn};
 use forgeone_sys::fs::{self, CWD, Mode, OFlags};
 use forgeone_sys::mount::{
     self, MountAttrFlags, MountFlags, MountPropagationFlags, OpenTreeFlags, UnmountFlags,
@@ -29,6 +29,7 @@ fn options(path: &Path) -> String {
 }
 
 fn in_scratch(body: impl FnOnce(&Path)) {
+    need_root();
     let scratch = Scratch::new();
     in_child(Namespaces::MOUNT, || body(scratch.path()));
 }

@@ -1,6 +1,6 @@
 //! Ptys of an own devpts.
 
-use crate::support::in_child;
+use crate::support::{in_child, need_root};
 use forgeone_sys::fs::{self, CWD, FileType, Mode, OFlags};
 use forgeone_sys::mount::{self, MountAttrFlags};
 use forgeone_sys::process::{self, Namespaces};
@@ -25,6 +25,7 @@ pub(crate) fn are_connected(pty: &Pty) {
 }
 
 pub(crate) fn open_and_become_controlling_terminal() {
+    need_root();
     in_child(Namespaces::empty(), || {
         // The end of the terminal will come as SIGHUP.
         signal::block_all().unwrap();
@@ -43,6 +44,7 @@ pub(crate) fn open_and_become_controlling_terminal() {
 }
 
 pub(crate) fn raw_mode_is_undone() {
+    need_root();
     in_child(Namespaces::empty(), || {
         let pty = pty::open_pty(devpts()).unwrap();
         let guard = pty::raw_mode(&pty.peer).unwrap();

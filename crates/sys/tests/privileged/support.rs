@@ -20,7 +20,9 @@ pub(crate) fn in_child(namespaces: Namespaces, body: impl FnOnce()) {
 
 /// How a child that runs `body` ends.
 pub(crate) fn exit_of(namespaces: Namespaces, body: impl FnOnce()) -> Exit {
-    need_root();
+    if !namespaces.is_empty() {
+        need_root();
+    }
     let pid = spawn(namespaces, || {
         if namespaces.contains(Namespaces::MOUNT) {
             let private = mount::MountPropagationFlags::PRIVATE | mount::MountPropagationFlags::REC;
@@ -137,7 +139,7 @@ pub(crate) fn deny(calls: &[libc::c_long], errno: Errno) {
         program.push(refuse(errno));
     }
     program.push(op(RETURN, ALLOW));
-    assert!(seccomp_load(&program, 0).unwrap().is_none());
+    load(&program);
 }
 
 /// From here on, `call` fails with `errno` if the argument of this index equals, or has a bit of, `value`.
@@ -151,5 +153,10 @@ pub(crate) fn deny_argument(call: libc::c_long, index: u32, value: u32, bits: bo
         refuse(errno),
         op(RETURN, ALLOW),
     ];
-    assert!(seccomp_load(&program, 0).unwrap().is_none());
+    load(&program);
+}
+
+fn load(program: &[Instruction]) {
+    process::set_no_new_privs().unwrap();
+    assert!(seccomp_load(program, 0).unwrap().is_none());
 }
