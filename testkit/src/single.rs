@@ -1,24 +1,22 @@
 //! A harness for tests that need a process with a single thread: `clone`, namespaces, seccomp, credentials.
 //!
-//! libtest runs each test in a thread of its own, even when there is only one. A test binary with `harness = false`
-//! and `fn main() { testkit::single::main(&[("name", name), …]) }` runs each in the main thread of its own process:
-//! under nextest, which starts the binary once for each test; and under `cargo test`, where this harness starts
-//! itself again for each. It understands what both ask of it (`--list --format terse [--ignored]`,
-//! `NAME --exact --nocapture`, filters, `--skip`).
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+//! libtest runs each test in a thread of its own, even when there is only one. A test binary with
+//! `harness = false` and `fn main() { testkit::single::main(&[("name", name), …]) }` runs each in the main
+//! thread of its own process: under nextest, which starts the binary once for each test; and under
+//! `cargo test`, where this harness starts itself again for each. It understands what both ask of it
+//! (`--list --format terse [--ignored]`, `NAME --exact --nocapture`, filters, `--skip`).
+#![allow(clippy::print_stdout, reason = "a harness talks to who reads its output")]
 
-use std::io::Write;
+use std::fmt::Display;
 use std::process::{Command, Stdio, exit};
 
 /// A test: its name and its body, which fails by panicking.
 pub type Test = (&'static str, fn());
 
-/// Set for a test that this harness has started, so that [`skip`] can be told from success.
+/// Set for a test that this harness has started, so that [`skip()`] can be told from success.
 const STARTED_BY_HARNESS: &str = "TESTKIT_SINGLE";
 /// The exit code of a skipped test then.
 const SKIPPED: i32 = 77;
-/// A file that gets a line `name: reason` for each skipped test, for a summary of several test binaries.
-const SKIP_LOG: &str = "TESTKIT_SKIP_LOG";
 
 /// What the command line asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -73,16 +71,9 @@ pub fn main(tests: &[Test]) -> ! {
     }
 }
 
-/// Ends the running test, which counts as skipped; `reason` is what it needs and doesn't have.
-pub fn skip(reason: &str) -> ! {
-    let request = Request::parse(std::env::args().skip(1));
-    let name = request.filters.first().map_or("test", String::as_str);
-    eprintln!("{name} skipped: {reason}");
-    if let Some(path) = std::env::var_os(SKIP_LOG) {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(path);
-        let written = log.and_then(|mut log| log.write_all(format!("{name}: {reason}\n").as_bytes()));
-        written.unwrap_or_else(|error| eprintln!("{SKIP_LOG}: {error}"));
-    }
+/// [`crate::skip()`], and ends the test: no closure and no caller has to return.
+pub fn skip(reason: impl Display) -> ! {
+    crate::skip(reason);
     exit(if std::env::var_os(STARTED_BY_HARNESS).is_some() { SKIPPED } else { 0 })
 }
 
@@ -109,7 +100,8 @@ fn run_each(tests: &[Test], filtered: usize) -> i32 {
     }
     let word = if failed == 0 { "ok" } else { "FAILED" };
     println!(
-        "\ntest result: {word}. {passed} passed; {failed} failed; {skipped} ignored; 0 measured; {filtered} filtered out\n"
+        "\ntest result: {word}. {passed} passed; {failed} failed; {skipped} ignored; 0 measured; \
+         {filtered} filtered out\n"
     );
     if failed == 0 { 0 } else { 101 }
 }

@@ -40,8 +40,8 @@ struct Program {
     instructions: *const Instruction,
 }
 
-/// `seccomp(2)`, `SECCOMP_SET_MODE_FILTER`: adds a filter to the calling thread, which needs `no_new_privs` or
-/// `CAP_SYS_ADMIN`. The listener, if `flags` has [`flag::NEW_LISTENER`].
+/// `seccomp(2)`, `SECCOMP_SET_MODE_FILTER`: adds a filter to the calling thread, which needs `no_new_privs`
+/// or `CAP_SYS_ADMIN`. The listener, if `flags` has [`flag::NEW_LISTENER`].
 pub fn seccomp_load(program: &[Instruction], flags: u64) -> Result<Option<OwnedFd>> {
     let call = || format!("seccomp(SECCOMP_SET_MODE_FILTER, {flags:#x}, {} instructions)", program.len());
     let length = u16::try_from(program.len()).map_err(|_| Errno::INVAL).fail(call)?;
@@ -53,7 +53,8 @@ pub fn seccomp_load(program: &[Instruction], flags: u64) -> Result<Option<OwnedF
     let loaded =
         check(unsafe { libc::syscall(libc::SYS_seccomp, mode, flags, &raw const kernel) }).fail(call)?;
     if u64::from(flags) & flag::NEW_LISTENER != 0 {
-        // SAFETY: with this flag the call returns a descriptor that it has just made; nobody else knows its number.
+        // SAFETY: with this flag the call returns a descriptor that it has just made; nobody else knows its
+        // number.
         return Ok(Some(unsafe { OwnedFd::from_raw_fd(loaded as i32) }));
     }
     match loaded {

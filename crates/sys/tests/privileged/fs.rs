@@ -1,19 +1,20 @@
 //! Files and descriptors.
 
-use crate::support::{Scratch, in_child, need_root, spawn};
+use crate::support::{in_child, need_root, spawn};
 use forgeone_sys::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use forgeone_sys::mount::{self, MountAttrFlags, OpenTreeFlags};
 use forgeone_sys::process::{self, Exit, Namespaces};
 use forgeone_sys::{Errno, OwnedFd};
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::fs::MetadataExt;
+use testkit::Temp;
 
-fn directory(scratch: &Scratch) -> OwnedFd {
+fn directory(scratch: &Temp) -> OwnedFd {
     fs::open(scratch.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap()
 }
 
 pub(crate) fn openat2_stays_in_the_root() {
-    let scratch = Scratch::new();
+    let scratch = Temp::new("fs");
     let root = directory(&scratch);
     fs::mkdirat(&root, "etc", 0o755).unwrap();
     std::fs::write(scratch.path().join("etc/passwd"), "inside").unwrap();
@@ -30,7 +31,7 @@ pub(crate) fn openat2_stays_in_the_root() {
 }
 
 pub(crate) fn directories_and_links() {
-    let scratch = Scratch::new();
+    let scratch = Temp::new("fs");
     let root = directory(&scratch);
     process::umask(0o022);
     fs::mkdirat(&root, "a", 0o777).unwrap();
@@ -63,7 +64,7 @@ pub(crate) fn directories_and_links() {
 }
 
 pub(crate) fn files_are_read_and_written_whole() {
-    let scratch = Scratch::new();
+    let scratch = Temp::new("fs");
     let root = directory(&scratch);
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
     let file = fs::openat(&root, "f", flags, Mode::from_raw_mode(0o600)).unwrap();
@@ -84,6 +85,13 @@ pub(crate) fn files_are_read_and_written_whole() {
     let from = fs::openat(&root, "f", OFlags::RDONLY, Mode::empty()).unwrap();
     assert_eq!(fs::copy_file(&from, &copy, 1 << 40).unwrap(), 100_000);
     assert_eq!(fs::fstat(&copy).unwrap().st_size, 100_000);
+    assert!(fs::read_up_to(&copy, 4).unwrap().is_empty());
+    fs::rewind(&copy).unwrap();
+    assert_eq!(fs::read_up_to(&copy, 4).unwrap(), b"head");
+    assert_eq!(fs::read_up_to(&copy, 1 << 20).unwrap().len(), 99_996);
+    fs::may_execute("/bin/sh").unwrap();
+    let error = fs::may_execute("/etc/passwd").unwrap_err();
+    assert_eq!(error.to_string(), "access(\"/etc/passwd\", X_OK): EACCES (Permission denied)");
 }
 
 pub(crate) fn mounts_are_told_apart() {
@@ -92,6 +100,8 @@ pub(crate) fn mounts_are_told_apart() {
         fs::is_procfs(&proc).unwrap() && !fs::is_tmpfs(&proc).unwrap() && !fs::is_cgroup2(&proc).unwrap()
     );
     assert!(fs::is_mount_root(&proc).unwrap());
+    let namespace = fs::open("/proc/self/ns/net", OFlags::RDONLY, Mode::empty()).unwrap();
+    assert!(fs::is_nsfs(&namespace).unwrap() && !fs::is_nsfs(&proc).unwrap());
     let below = fs::open("/proc/self", OFlags::PATH, Mode::empty()).unwrap();
     assert!(!fs::is_mount_root(&below).unwrap());
     let id = fs::mount_id(&proc).unwrap();
@@ -109,13 +119,19 @@ pub(crate) fn mounts_are_told_apart() {
         let tree = mount::open_tree(CWD, "/proc/self/ns", OpenTreeFlags::OPEN_TREE_CLONE).unwrap();
         assert!(fs::is_mount_root(&tree).unwrap() && fs::is_procfs(&tree).unwrap());
         assert_ne!(fs::mount_id(&tree).unwrap(), id);
+        let (set, none) = (MountAttrFlags::MOUNT_ATTR_RDONLY, MountAttrFlags::empty());
+        assert!(!fs::is_read_only(&tree).unwrap());
+        mount::mount_setattr(&tree, "", false, set, none, None, None).unwrap();
+        assert!(fs::is_read_only(&tree).unwrap() && !fs::is_read_only(&proc).unwrap());
     });
 }
 
 pub(crate) fn memfd_can_be_sealed() {
     let memory = fs::memfd_create("sealed", true).unwrap();
     fs::write_all(&memory, b"once").unwrap();
+    assert!(!fs::is_sealed(&memory));
     fs::memfd_seal(&memory).unwrap();
+    assert!(fs::is_sealed(&memory) && !fs::is_sealed(fs::open("/", OFlags::PATH, Mode::empty()).unwrap()));
     assert_eq!(fs::write_all(&memory, b"twice").unwrap_err().errno(), Errno::PERM);
     let error = fs::memfd_seal(fs::memfd_create("open", false).unwrap()).unwrap_err();
     let seals = "F_SEAL_SEAL|F_SEAL_SHRINK|F_SEAL_GROW|F_SEAL_WRITE";
@@ -125,7 +141,7 @@ pub(crate) fn memfd_can_be_sealed() {
 }
 
 pub(crate) fn locks_exclude() {
-    let scratch = Scratch::new();
+    let scratch = Temp::new("fs");
     let path = scratch.path().join("lock");
     std::fs::write(&path, "").unwrap();
     let open = || fs::open(&path, OFlags::RDONLY, Mode::empty()).unwrap();

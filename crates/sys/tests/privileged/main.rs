@@ -1,4 +1,5 @@
-//! The system calls on the real kernel, as root; what they change is in private namespaces or gone afterwards.
+//! The system calls on the real kernel, as root; what they change is in private namespaces or gone
+//! afterwards.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod bpf;

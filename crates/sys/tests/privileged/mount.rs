@@ -1,6 +1,6 @@
 //! Mounts by descriptor and by path.
 
-use crate::support::{Scratch, in_child, need_root, spawn};
+use crate::support::{in_child, need_root, spawn};
 use forgeone_sys::fs::{self, CWD, Mode, OFlags};
 use forgeone_sys::mount::{
     self, MountAttrFlags, MountFlags, MountPropagationFlags, OpenTreeFlags, UnmountFlags,
@@ -9,6 +9,7 @@ use forgeone_sys::process::{self, Namespaces};
 use forgeone_sys::{AsFd, Errno, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use testkit::Temp;
 
 fn tmpfs() -> OwnedFd {
     let context = mount::fsopen("tmpfs").unwrap();
@@ -30,7 +31,7 @@ fn options(path: &Path) -> String {
 
 fn in_scratch(body: impl FnOnce(&Path)) {
     need_root();
-    let scratch = Scratch::new();
+    let scratch = Temp::new("mount");
     in_child(Namespaces::MOUNT, || body(scratch.path()));
 }
 

@@ -5,6 +5,7 @@ use forgeone_sys::fs::{self, Mode, OFlags};
 use forgeone_sys::process::{self, CloneArgs, Exit, Forked, Namespaces};
 use forgeone_sys::{AsFd, Errno, OwnedFd};
 use std::os::fd::AsRawFd;
+use testkit::Temp;
 
 const KINDS: [(Namespaces, &str); 7] = [
     (Namespaces::MOUNT, "mnt"),
@@ -171,10 +172,9 @@ pub(crate) fn attributes_of_the_process() {
         assert_eq!(std::fs::read_to_string("/proc/self/personality").unwrap().trim(), "00040000");
     });
     let deleted = exit_of(Namespaces::empty(), || {
-        let path = std::env::temp_dir().join(format!("forgeone-sys-{}", process::getpid()));
-        std::fs::create_dir(&path).unwrap();
-        process::chdir(&path).unwrap();
-        std::fs::remove_dir(&path).unwrap();
+        let temp = Temp::new("cwd");
+        process::chdir(temp.path()).unwrap();
+        drop(temp);
         assert_eq!(process::getcwd().unwrap_err().errno(), Errno::NOENT);
     });
     assert_eq!(deleted, Exit::Code(0));

@@ -6,6 +6,7 @@ use forgeone_sys::mount::{self, MountAttrFlags};
 use forgeone_sys::process::{self, Namespaces};
 use forgeone_sys::pty::{self, Pty};
 use forgeone_sys::{Errno, OwnedFd, signal};
+use testkit::Temp;
 
 /// The root of a new devpts that is mounted nowhere.
 pub(crate) fn devpts() -> OwnedFd {
@@ -75,13 +76,12 @@ pub(crate) fn what_is_not_a_devpts_is_refused() {
         assert_eq!(pty::open_pty(&fake).unwrap_err().errno(), Errno::NODEV);
         // In a real devpts, another device that is mounted over it.
         let real = devpts();
-        std::fs::create_dir("/tmp/forgeone-sys-devpts").unwrap();
-        let place = fs::openat(CWD, "/tmp/forgeone-sys-devpts", OFlags::PATH, Mode::empty()).unwrap();
+        let temp = Temp::new("devpts");
+        let place = fs::openat(CWD, temp.path(), OFlags::PATH, Mode::empty()).unwrap();
         mount::move_mount(&real, &place).unwrap();
-        mount::mount_bind("/dev/null", "/tmp/forgeone-sys-devpts/ptmx", false).unwrap();
+        mount::mount_bind("/dev/null", temp.path().join("ptmx"), false).unwrap();
         let refused = pty::open_pty(&real).unwrap_err();
-        mount::umount("/tmp/forgeone-sys-devpts", mount::UnmountFlags::DETACH).unwrap();
-        std::fs::remove_dir("/tmp/forgeone-sys-devpts").unwrap();
+        mount::umount(temp.path(), mount::UnmountFlags::DETACH).unwrap();
         assert_eq!(refused.errno(), Errno::NODEV, "{refused}");
     });
 }

@@ -45,7 +45,9 @@ pub(crate) fn poll_waits_for_what_is_asked() {
     assert_eq!(signal::poll(&mut fds, Some(0)).unwrap(), 1);
     assert!(!fds[0].is_ready() && fds[1].is_writable() && !fds[1].is_readable());
     assert_eq!(signal::poll(&mut [PollFd::readable(&reader)], Some(1)).unwrap(), 0);
+    assert!(!signal::wait_readable(&reader, Some(0)).unwrap());
     fs::write_all(&writer, b"x").unwrap();
+    assert!(signal::wait_readable(&reader, None).unwrap());
     drop(writer);
     let mut fds = [PollFd::readable(&reader)];
     assert_eq!(signal::poll(&mut fds, Some(1000)).unwrap(), 1);

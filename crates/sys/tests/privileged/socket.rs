@@ -1,10 +1,11 @@
 //! Unix sockets and what goes through them.
 
-use crate::support::{Scratch, spawn};
+use crate::support::spawn;
 use forgeone_sys::fs::{self, CWD, Mode, OFlags};
 use forgeone_sys::process::{self, Exit, Namespaces};
 use forgeone_sys::{AsFd, Errno, socket};
 use std::os::unix::net::UnixListener;
+use testkit::Temp;
 
 pub(crate) fn messages_carry_descriptors() {
     let (one, other) = socket::seqpacket_pair().unwrap();
@@ -38,7 +39,7 @@ pub(crate) fn truncation_and_end_are_seen() {
 }
 
 pub(crate) fn path_sockets_of_any_length() {
-    let scratch = Scratch::new();
+    let scratch = Temp::new("socket");
     let deep = scratch.path().join("d".repeat(100)).join("e".repeat(100));
     std::fs::create_dir_all(&deep).unwrap();
     let directory = fs::open(&deep, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
@@ -71,7 +72,7 @@ pub(crate) fn path_sockets_of_any_length() {
 }
 
 pub(crate) fn peer_is_known() {
-    let scratch = Scratch::new();
+    let scratch = Temp::new("socket");
     let directory = fs::openat(CWD, scratch.path(), OFlags::PATH, Mode::empty()).unwrap();
     let listener = socket::listen_seqpacket(&directory, "s").unwrap();
     let pid = spawn(Namespaces::empty(), || {

@@ -55,32 +55,8 @@ pub(crate) fn status(field: &str) -> String {
     line.unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A directory that is removed when it is dropped (in the process that made it).
-pub(crate) struct Scratch(PathBuf, i32);
-
-impl Scratch {
-    pub(crate) fn new() -> Self {
-        let pid = process::getpid();
-        let path = std::env::temp_dir().join(format!("forgeone-sys-{pid}"));
-        std::fs::create_dir(&path).unwrap();
-        Self(path, pid)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if process::getpid() == self.1 {
-            std::fs::remove_dir_all(&self.0).unwrap();
-        }
-    }
-}
-
-/// A new cgroup2 group, removed when it is dropped (in the process that made it).
-pub(crate) struct Group(Scratch);
+/// A new cgroup2 group; removed when it is dropped.
+pub(crate) struct Group(PathBuf);
 
 impl Group {
     pub(crate) fn new() -> Self {
@@ -88,24 +64,19 @@ impl Group {
         let Some(line) = mounts.lines().find(|line| line.contains(" - cgroup2 ")) else {
             testkit::single::skip("needs a cgroup2 mount");
         };
-        let pid = process::getpid();
-        let path = Path::new(line.split(' ').nth(4).unwrap()).join(format!("forgeone-test-{pid}"));
+        let path = Path::new(line.split(' ').nth(4).unwrap()).join(testkit::names::unique("sys"));
         std::fs::create_dir(&path).unwrap();
-        Self(Scratch(path, pid))
+        Self(path)
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        &self.0
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if process::getpid() == self.0.1 {
-            std::fs::remove_dir(&self.0.0).unwrap();
-            // What is left of the inner drop is nothing: it belongs to no process.
-            self.0.1 = -1;
-        }
+        std::fs::remove_dir(&self.0).unwrap();
     }
 }
 
