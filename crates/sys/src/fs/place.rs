@@ -9,6 +9,10 @@ use std::os::fd::{AsFd, AsRawFd};
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 const TMPFS_MAGIC: u64 = 0x0102_1994;
+const NSFS_MAGIC: u64 = 0x6e73_6673;
+
+/// `ST_RDONLY` of `statfs(2)`: the file system or the mount is read-only.
+const ST_RDONLY: u64 = 1;
 
 /// The longest `fdinfo` and `mountinfo` that are read, in bytes.
 const INFO_MAX: usize = 16 << 20;
@@ -32,6 +36,16 @@ pub fn is_tmpfs(fd: impl AsFd) -> Result<bool> {
     has_magic(fd, TMPFS_MAGIC)
 }
 
+/// Whether the descriptor is a namespace.
+pub fn is_nsfs(fd: impl AsFd) -> Result<bool> {
+    has_magic(fd, NSFS_MAGIC)
+}
+
+/// Whether the descriptor is in a mount, or on a file system, that is read-only.
+pub fn is_read_only(fd: impl AsFd) -> Result<bool> {
+    Ok(fstatfs(fd)?.f_flags as u64 & ST_RDONLY != 0)
+}
+
 /// The id of the mount that the descriptor is in, as in the first field of `/proc/self/mountinfo`.
 ///
 /// `statx(2)` with `STATX_MNT_ID` (Linux 5.8), otherwise `/proc/self/fdinfo`.
@@ -53,8 +67,8 @@ fn mount_id_from_fdinfo(fd: &impl AsFd) -> Result<u64> {
 
 /// Whether the descriptor is the root of a mount.
 ///
-/// `statx(2)` with `STATX_ATTR_MOUNT_ROOT` (Linux 5.8); before that, `/proc/self/mountinfo`, which does not know of
-/// detached mounts.
+/// `statx(2)` with `STATX_ATTR_MOUNT_ROOT` (Linux 5.8); before that, `/proc/self/mountinfo`, which does not
+/// know of detached mounts.
 pub fn is_mount_root(fd: impl AsFd) -> Result<bool> {
     match rustix::fs::statx(&fd, c"", AtFlags::EMPTY_PATH, StatxFlags::empty()) {
         Ok(stat) if stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) => {
