@@ -24,16 +24,11 @@ pub struct Birth {
 }
 
 impl Birth {
-    /// Opens v1's `tasks`, in the directories given, or by path if there are none.
-    pub(super) fn new(paths: &Paths, v1: Vec<OwnedFd>, v2: Option<OwnedFd>) -> Result<Self> {
-        let tasks = |dir: BorrowedFd, file: &str| {
-            fs::openat(dir, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-        };
-        let tasks: forgeone_sys::Result<Vec<OwnedFd>> = if v1.len() == paths.v1.len() {
-            v1.iter().map(|dir| tasks(dir.as_fd(), "tasks")).collect()
-        } else {
-            paths.v1.values().map(|path| tasks(CWD, &format!("{path}/tasks"))).collect()
-        };
+    /// Opens v1's `tasks`, and the cgroup2 directory unless it is given.
+    pub(super) fn new(paths: &Paths, v2: Option<OwnedFd>) -> Result<Self> {
+        let tasks =
+            |path| fs::openat(CWD, format!("{path}/tasks"), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+        let tasks: forgeone_sys::Result<Vec<OwnedFd>> = paths.v1.values().map(tasks).collect();
         let v2 = match (v2, &paths.v2) {
             (None, Some(path)) => Some(super::make::open(path).during(|| "cgroup")?),
             (v2, _) => v2,

@@ -252,6 +252,21 @@ pub(super) mod tests {
         rules.iter().map(rule).collect()
     }
 
+    impl DeviceRules {
+        /// What the kernel answers (security/device_cgroup.c).
+        pub(crate) fn allows(&self, block: bool, major: u32, minor: u32, access: u32) -> bool {
+            let kind = if block { Kind::Block } else { Kind::Char };
+            let device = Devices { kind: Some(kind), major: Some(major), minor: Some(minor) };
+            let mut about = self.exceptions.iter().filter(|(devices, _)| devices.contains(&device));
+            let excepted = if self.allow {
+                about.any(|(_, denied)| u32::from(*denied) & access != 0)
+            } else {
+                about.any(|(_, allowed)| access & !u32::from(*allowed) == 0)
+            };
+            excepted != self.allow
+        }
+    }
+
     fn parsed(rules: &[&str]) -> Vec<Rule> {
         asked(rules).iter().map(|rule| parse(rule, "x").unwrap()).collect()
     }

@@ -4,7 +4,7 @@
 //! So cgroup2 is used wherever the container has a group there.
 
 use super::make::open;
-use super::members::{await_event, event, gone, text};
+use super::members::{await_event, gone, text};
 use super::paths::Paths;
 use crate::error::{During, Error, Kind, Result};
 use forgeone_sys::fs::{self, AtFlags, CWD};
@@ -66,7 +66,7 @@ impl<'a> Freezer<'a> {
         fs::write_file_at(CWD, file, value).during(|| "thawing")
     }
 
-    /// Whether they are frozen, or about to be.
+    /// Whether they are frozen, or about to be; not whether a group above is.
     pub(super) fn is_frozen(&self) -> Result<bool> {
         let (Self::V1(path) | Self::V2(path)) = self;
         match open(path) {
@@ -92,11 +92,11 @@ fn freeze_v1(dir: &OwnedFd, deadline: Instant) -> forgeone_sys::Result<bool> {
     }
 }
 
-/// Whether the group is frozen, by the freezer of its hierarchy, if it has one.
+/// Whether the group was asked to freeze and not to go on since, by the freezer of its hierarchy, if it has one.
 pub(super) fn is_frozen(dir: impl AsFd) -> Result<bool> {
-    match text(&dir, "cgroup.events") {
+    match text(&dir, "cgroup.freeze") {
         Err(e) if gone(&e) => {}
-        events => return Ok(event(&events.during(|| "cgroup")?, "frozen").unwrap_or(false)),
+        asked => return Ok(asked.during(|| "cgroup")?.trim() == "1"),
     }
     match text(&dir, "freezer.state") {
         Err(e) if gone(&e) => Ok(false),

@@ -13,8 +13,7 @@ use forgeone_sys::OwnedFd;
 #[derive(Debug, Default)]
 pub struct Group {
     paths: Paths,
-    /// Directories that were opened when they were made; the first birth takes them.
-    v1: Vec<OwnedFd>,
+    /// The cgroup2 directory, opened when it was made; the first birth takes it.
     v2: Option<OwnedFd>,
 }
 
@@ -35,6 +34,7 @@ impl Group {
             let made = group.make(place, plan.tolerant, &mut ours, &mut warnings);
             let Err(e) = made else { continue };
             if plan.tolerant && e.kind() == Kind::Permission && place.limit().is_none() {
+                group.paths.remove(place);
                 if ours.remove(place) {
                     make::rmdir(&place.path()).during(|| "cgroup")?;
                 }
@@ -60,6 +60,10 @@ impl Group {
         if made == Made::New {
             ours.insert(place);
         }
+        self.paths.insert(place);
+        if made == Made::New && place.is_bare() {
+            return Ok(());
+        }
         let dir = open(&place.path()).during(what)?;
         if made == Made::Found {
             make::vacant(place, &dir)?;
@@ -73,12 +77,7 @@ impl Group {
         if let Some(owner) = place.owner {
             make::own(&dir, owner).during(|| "cgroup: owner")?;
         }
-        self.paths.insert(place);
-        if place.controllers.is_empty() {
-            self.v2 = Some(dir)
-        } else {
-            self.v1.push(dir)
-        }
+        self.v2 = Some(dir).filter(|_| place.controllers.is_empty());
         Ok(())
     }
 
@@ -97,8 +96,7 @@ impl Group {
     /// # Errors
     /// When the group is gone, or the caller has no rights over it.
     pub fn birth(&mut self) -> Result<Birth> {
-        let v1 = std::mem::take(&mut self.v1);
-        Birth::new(&self.paths, v1, self.v2.take())
+        Birth::new(&self.paths, self.v2.take())
     }
 
     /// The same for one that is to be beside process `pid` where that has moved into a group of its own inside the
@@ -107,12 +105,12 @@ impl Group {
     ///
     /// # Errors
     /// As [`Group::birth`], and when the process is not in the group.
-    pub fn birth_beside(&mut self, pid: i32) -> Result<Birth> {
-        let Some(v2) = &self.paths.v2 else { return self.birth() };
+    pub fn birth_beside(&self, pid: i32) -> Result<Birth> {
+        let Some(v2) = &self.paths.v2 else { return Birth::new(&self.paths, None) };
         let Some(dir) = members::find(v2, pid).during(|| "cgroup")? else {
             return Err(Error::new(Kind::State, format!("cgroup {v2}: process {pid} is not in it")));
         };
-        Birth::new(&self.paths, std::mem::take(&mut self.v1), Some(dir))
+        Birth::new(&self.paths, Some(dir))
     }
 
     /// Freezes all processes, and waits until they are.

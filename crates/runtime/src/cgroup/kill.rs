@@ -1,4 +1,8 @@
 //! Signals to all processes of a group.
+//!
+//! A group in which `cgroup.kill` was used is only good for being removed: Linux 6.18 was seen to kill whoever is
+//! born into it by `clone3` afterwards, since it compares the group's count of kills with that of the parent's
+//! group.
 
 use super::freezer::Freezer;
 use super::members::{self, gone};

@@ -328,6 +328,13 @@ mod tests {
         assert_eq!(unescape("a\\9zz\\40"), "a\\9zz\\40");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_has_a_layout(mountinfo in "([0-9a-z/,:=. -]{0,30}\n?){0,9}", cgroup in "([0-9a-z/,:=.]{0,9}\n?){0,9}") {
+            Layout::parse(&mountinfo, &cgroup);
+        }
+    }
+
     #[test]
     fn broken_lines_are_passed_over() {
         let mountinfo = "x\n1 2 3\n70 60 0:1 / /a rw - cgroup\n70 x 0:1 / /a rw - cgroup c rw,memory\n";

@@ -93,12 +93,10 @@ pub(super) fn fill(place: &Place, dir: &OwnedFd, made: Made) -> Result<()> {
 
 /// Gives the group the CPUs and memory nodes of its parent, where the bundle leaves them open.
 fn inherit(place: &Place, cpuset: &Cpuset, dir: &OwnedFd, made: Made) -> Result<()> {
-    if cpuset.inherit == [false; 2] {
-        return Ok(());
-    }
-    if made == Made::Found {
+    if made == Made::Found && cpuset.inherit != [false; 2] {
         return cpus_and_mems(place, cpuset, &place.group).map(drop);
     }
+    // The parent must have some in any case: what the bundle asks for has to be among them.
     let parent = place.parents().last().unwrap_or_default();
     let values = cpus_and_mems(place, cpuset, parent)?;
     for (i, value) in values.iter().enumerate().filter(|(i, _)| cpuset.inherit[*i]) {
@@ -109,8 +107,8 @@ fn inherit(place: &Place, cpuset: &Cpuset, dir: &OwnedFd, made: Made) -> Result<
 
 /// CPUs and memory nodes of a level; where it has none, it gets its parent's.
 fn cpus_and_mems(place: &Place, cpuset: &Cpuset, level: &str) -> Result<[String; 2]> {
-    let dir = open(&place.level(level)).during(|| "cgroup")?;
-    let read = |file| members::text(&dir, file).during(|| "cgroup");
+    let path = |file| format!("{}/{file}", place.level(level));
+    let read = |file| members::text(CWD, &path(file)).during(|| "cgroup");
     let mut values = [read(cpuset.files[0])?, read(cpuset.files[1])?];
     if level.is_empty() || values.iter().all(|value| !value.trim().is_empty()) {
         return Ok(values);
@@ -119,7 +117,7 @@ fn cpus_and_mems(place: &Place, cpuset: &Cpuset, level: &str) -> Result<[String;
     let inherited = cpus_and_mems(place, cpuset, parent)?;
     for (i, value) in inherited.into_iter().enumerate() {
         if values[i].trim().is_empty() {
-            fs::write_file_at(&dir, cpuset.files[i], value.as_bytes()).during(|| "cgroup")?;
+            fs::write_file_at(CWD, path(cpuset.files[i]), value.as_bytes()).during(|| "cgroup")?;
             values[i] = value;
         }
     }
@@ -132,8 +130,8 @@ pub(super) fn enable(place: &Place, dir: &OwnedFd) -> Result<()> {
     if !enable.all && enable.needed.is_empty() {
         return Ok(());
     }
-    let top = open(&place.level("")).during(|| "cgroup")?;
-    let available = members::text(&top, "cgroup.controllers").during(|| "cgroup")?;
+    let file = format!("{}/cgroup.controllers", place.level(""));
+    let available = members::text(CWD, &file).during(|| "cgroup")?;
     let mut wanted: Vec<&str> = available.split_whitespace().collect();
     for (controller, field) in &enable.needed {
         if !wanted.contains(&controller.as_str()) {

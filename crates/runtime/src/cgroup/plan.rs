@@ -5,7 +5,7 @@
 
 use super::devices::{self, DeviceRules};
 use super::layout::{Layout, Mode};
-use super::path::{Name, join};
+use super::path::Name;
 use super::paths::Paths;
 use super::step::{Step, refuse};
 use super::{program, v1, v2};
@@ -112,7 +112,13 @@ impl Place {
 
     /// Absolute path of a level.
     pub(super) fn level(&self, level: &str) -> String {
-        join(self.mount.trim_end_matches('/'), level)
+        if level.is_empty() { self.mount.clone() } else { format!("{}/{level}", self.mount) }
+    }
+
+    /// Whether the directory is all that is to be made.
+    pub(super) fn is_bare(&self) -> bool {
+        let v1 = !self.controllers.is_empty();
+        v1 && self.cpuset.is_none() && self.steps.is_empty() && self.devices == Devices::None
     }
 
     /// The first field that asks for a limit here.

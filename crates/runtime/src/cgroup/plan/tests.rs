@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cgroup::Absent;
+use crate::cgroup::path::join;
 
 /// v1 controllers mounted singly, cgroup2 beside them.
 fn hybrid() -> Layout {
