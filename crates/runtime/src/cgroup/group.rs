@@ -31,7 +31,7 @@ impl Group {
         // Places that are new: what was there before is not ours to remove when the rest fails.
         let mut ours = Paths::default();
         for place in plan.places() {
-            let made = group.make(place, plan.tolerant, &mut ours, &mut warnings);
+            let made = group.make(place, plan.devices_may_fail, &mut ours, &mut warnings);
             let Err(e) = made else { continue };
             if plan.tolerant && e.kind() == Kind::Permission && place.limit().is_none() {
                 group.paths.remove(place);
@@ -51,7 +51,7 @@ impl Group {
     fn make(
         &mut self,
         place: &Place,
-        tolerant: bool,
+        devices_may_fail: bool,
         ours: &mut Paths,
         warnings: &mut Vec<String>,
     ) -> Result<()> {
@@ -70,7 +70,7 @@ impl Group {
         }
         make::fill(place, &dir, made)?;
         match make::devices(&place.devices, &dir, made) {
-            Err(e) if tolerant && e.kind() == Kind::Permission => warnings.push(e.to_string()),
+            Err(e) if devices_may_fail && e.kind() == Kind::Permission => warnings.push(e.to_string()),
             done => done?,
         }
         // Last, so that a container's user never owns a group that is not limited yet.
@@ -154,7 +154,8 @@ impl Group {
     }
 
     /// Sends SIGKILL to all processes, frozen or not, also to those that are being forked. They may still be on their
-    /// way out when it returns.
+    /// way out when it returns. After it the group is only good for being removed: on some kernels whoever is born into
+    /// it dies at once.
     ///
     /// # Errors
     /// When a process can't be signalled.

@@ -147,18 +147,27 @@ pub(super) fn enable(place: &Place, dir: &OwnedFd) -> Result<()> {
     if wanted.is_empty() || pass_on(place, place.parents().last().unwrap_or_default(), &wanted).is_ok() {
         return Ok(());
     }
-    // From the top, one by one: what can't be had on the way is only missed where a limit needs it.
-    for level in std::iter::once("").chain(place.parents()) {
-        for controller in &wanted {
-            // The errors of upper levels are those of the last one, too, unless it was enabled there all along.
-            let result = pass_on(place, level, &[controller]);
-            let last = level == place.parents().last().unwrap_or_default();
-            if let (Err(e), Some((_, field)), true) = (result, needed(controller), last) {
-                return Err(e).during(|| field);
-            }
+    // One by one: what can't be had is only missed where a limit needs it.
+    for controller in wanted {
+        if let (Err(e), Some((_, field))) = (pass_down(place, controller), needed(controller)) {
+            return Err(e).during(|| field);
         }
     }
     join_threads(place, dir)
+}
+
+/// Has all levels above pass on a controller. It counts whether the last one does; the error is the first one's, which
+/// the others only follow.
+fn pass_down(place: &Place, controller: &str) -> forgeone_sys::Result<()> {
+    let mut first = None;
+    for level in std::iter::once("").chain(place.parents()) {
+        match pass_on(place, level, &[controller]) {
+            // Levels that are not the caller's may have it already.
+            Ok(()) => first = None,
+            Err(e) => drop(first.get_or_insert(e)),
+        }
+    }
+    first.map_or(Ok(()), Err)
 }
 
 /// `+a +b` into a level's `cgroup.subtree_control`.
@@ -214,6 +223,10 @@ fn refused(write: &Write, e: forgeone_sys::Error) -> Error {
             Kind::Unsupported,
             format!("{}: there is no {} in the group: this machine can't limit it", write.field, write.file),
         ),
+        Errno::BUSY if write.file.starts_with("memory.") => {
+            let e = Error::from(e);
+            Error::new(e.kind(), format!("{}: {e}: more than that is in use", write.field))
+        }
         _ => Error::from(e).during(&write.field),
     }
 }
@@ -287,8 +300,11 @@ pub(super) fn own(dir: &OwnedFd, owner: u32) -> forgeone_sys::Result<()> {
 
 /// `rmdir`; a group that is not there is no error.
 pub(super) fn rmdir(path: &str) -> forgeone_sys::Result<()> {
+    let gone = || matches!(fs::statat(CWD, path, AtFlags::empty()), Err(e) if e.errno() == Errno::NOENT);
     match fs::unlinkat(CWD, path, AtFlags::REMOVEDIR) {
-        Err(e) if e.errno() != Errno::NOENT => Err(e),
-        _ => Ok(()),
+        Err(e) if e.errno() == Errno::NOENT => Ok(()),
+        // A read-only mount says so before it looks.
+        Err(e) if e.errno() == Errno::ROFS && gone() => Ok(()),
+        removed => removed,
     }
 }

@@ -17,7 +17,7 @@ use forgeone_sys::bpf::BpfInstruction;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Where the caller has no rights over cgroups (rootless), go without a group, unless the bundle asks for limits
-    /// or names its group.
+    /// or names its group; and without device rules, which a user namespace never may set and doesn't need.
     pub tolerate_missing_rights: bool,
     /// Host user id that is to own the group on cgroup2, so that the container may make groups in it
     /// (config-linux.md, "Cgroup ownership"). Not heeded beside v1, which can't be delegated safely.
@@ -46,6 +46,8 @@ pub struct Plan {
     pub v2: Option<Place>,
     /// Whether a hierarchy without rights and without limits is passed over.
     pub tolerant: bool,
+    /// Whether device rules are left out where the caller may not set them.
+    pub devices_may_fail: bool,
 }
 
 /// A container's group in one hierarchy.
@@ -140,6 +142,7 @@ pub fn plan(
 ) -> Result<(Plan, Vec<String>)> {
     let name = Name::new(id, cgroups_path)?;
     let mut builder = Builder::new(layout, &name, options);
+    builder.plan.devices_may_fail = options.tolerate_missing_rights;
     builder.plan.tolerant = options.tolerate_missing_rights && cgroups_path.is_empty();
     let none = Resources::default();
     let resources = resources.unwrap_or(&none);
@@ -280,12 +283,11 @@ impl<'a> Builder<'a> {
     fn devices(&mut self, resources: &Resources) -> Result<()> {
         let rules = devices::rules(&resources.devices)?;
         let has = |place: &&mut Place| place.controllers.split(',').any(|c| c == "devices");
-        let tolerant = self.plan.tolerant;
         if let Some(place) = self.plan.v1.iter_mut().find(has) {
             place.devices = Devices::Rules(DeviceRules::new(&rules)?);
         } else if let Some(place) = &mut self.plan.v2 {
             place.devices = Devices::Program(program::assemble(&rules));
-        } else if tolerant {
+        } else if self.plan.devices_may_fail {
             self.warnings
                 .push("linux.resources.devices: no cgroup is mounted: devices are not filtered".into());
         } else {

@@ -13,7 +13,7 @@ fn main() {
     testkit::single::main(tests! {
         create: limits_are_there_before_anybody_is_in huge_pages_are_limited_beside_v1 cpus_come_from_above
             a_failed_create_leaves_nothing groups_in_use_are_refused levels_above_go_with_who_made_them
-            survey_tells_what_will_be_made update_changes_limits_in_any_order;
+            two_at_once_share_a_level survey_tells_what_will_be_made update_changes_limits_in_any_order;
         entry: born_in_every_hierarchy born_without_clone3 born_by_a_mapped_root born_beside_an_init_that_moved
             devices_are_denied_unless_allowed;
         members: frozen_processes_stand_still kill_ends_processes_that_fork signals_reach_all

@@ -1,9 +1,9 @@
 //! Making groups, their limits, and changing them.
 
-use super::support::{Ground, place, plan, read, resident};
+use super::support::{Ground, place, plan, read, resident, resident_with, run_and_exit};
 use forgeone_runtime::Kind;
 use forgeone_runtime::cgroup::{Group, Paths};
-use forgeone_sys::process;
+use forgeone_sys::process::{self, CloneArgs, Exit, Forked};
 
 const LIMITS: &str = r#"{
     "memory": {"limit": 67108864, "swap": 134217728, "reservation": 33554432, "swappiness": 7, "kernelTCP": 16777216,
@@ -141,6 +141,28 @@ pub(crate) fn levels_above_go_with_who_made_them() {
     ground.end();
 }
 
+/// The level above both comes and goes under the one that is just being made.
+pub(crate) fn two_at_once_share_a_level() {
+    let ground = Ground::hybrid();
+    let many = |name: &str| {
+        let plan = plan(&ground.path.replace("/c1", name), r#"{"cpu": {"cpus": "0"}}"#).unwrap();
+        for _ in 0..50 {
+            Group::create(&plan).unwrap().0.delete().unwrap();
+        }
+    };
+    let Forked::Parent(other) = process::clone(&CloneArgs::default()).unwrap() else {
+        run_and_exit(|| many("/c2"))
+    };
+    many("/c1");
+    assert_eq!(process::wait(other.pid).unwrap(), Exit::Code(0));
+    // Each leaves the level to the other while that is in it, so the last one may not be the one that made it.
+    let paths = Paths::survey(&ground.plan("{}")).unwrap();
+    for path in paths.v1.values().chain(&paths.v2) {
+        let _ = std::fs::remove_dir(path.rsplit_once('/').unwrap().0);
+    }
+    ground.end();
+}
+
 pub(crate) fn survey_tells_what_will_be_made() {
     let ground = Ground::hybrid();
     let plan = ground.plan("{}");
@@ -184,6 +206,15 @@ pub(crate) fn update_changes_limits_in_any_order() {
     }
     set(r#"{"pids": {"limit": -1}}"#).unwrap();
     assert_eq!(read(group.paths(), "pids", "pids.max"), "max");
+    let mut user = Group::open(group.paths().clone());
+    let (pid, release) = resident_with(&mut user, || {
+        std::hint::black_box(vec![1_u8; 8 << 20]).leak();
+    });
+    let error = set(r#"{"memory": {"limit": 4096}}"#).unwrap_err().to_string();
+    assert!(error.starts_with("linux.resources.memory.limit: write(<"), "{error}");
+    assert!(error.ends_with("EBUSY (Device or resource busy): more than that is in use"), "{error}");
+    drop(release);
+    process::wait(pid).unwrap();
     let error = set(r#"{"cpu": {"cpus": "77"}}"#).unwrap_err();
     assert!(error.to_string().starts_with("linux.resources.cpu.cpus: write(<"), "{error}");
     let gone = Paths { v1: Default::default(), ..group.paths().clone() };
