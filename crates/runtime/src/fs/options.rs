@@ -41,7 +41,7 @@ impl Attributes {
 
     /// These and then `later` on the same mount.
     pub fn then(self, later: Self) -> Self {
-        Self { set: self.set - later.clear | later.set, clear: self.clear - later.set | later.clear }
+        Self { set: (self.set - later.clear) | later.set, clear: (self.clear - later.set) | later.clear }
     }
 
     fn finish(mut self, atime: Option<Atime>) -> Self {
@@ -139,8 +139,8 @@ enum Word {
     Propagation(MountPropagationFlags, bool),
 }
 
-use Word::{Atime as Time, Attribute as Attr, Bind, CopyUp, Defaults, Idmap, Propagation as Prop, Remount};
 use Word::Superblock as Super;
+use Word::{Atime as Time, Attribute as Attr, Bind, CopyUp, Defaults, Idmap, Propagation as Prop, Remount};
 
 const RDONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY;
 const NOSUID: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID;
@@ -300,17 +300,12 @@ pub(super) fn mount_flags(attributes: MountAttrFlags) -> MountFlags {
     PAIRS.iter().filter(|(a, _)| attributes.contains(*a)).fold(MountFlags::empty(), |all, (_, f)| all | *f)
 }
 
-/// The names that fsconfig(2) has for flags of the superblock.
+/// The option words for flags of the superblock; fsconfig(2) has the same, but for `iversion` and `silent`.
 pub(super) fn superblock_words(flags: MountFlags) -> impl Iterator<Item = &'static str> {
-    [
-        (MountFlags::SYNCHRONOUS, "sync"),
-        (MountFlags::DIRSYNC, "dirsync"),
-        (MountFlags::LAZYTIME, "lazytime"),
-        (MountFlags::PERMIT_MANDATORY_FILE_LOCKING, "mand"),
-    ]
-    .into_iter()
-    .filter(move |(flag, _)| flags.contains(*flag))
-    .map(|(_, word)| word)
+    WORDS.iter().filter_map(move |(name, word)| match word {
+        Super(flag, true) if flags.contains(*flag) => Some(*name),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -412,11 +407,14 @@ mod tests {
     #[test]
     fn superblock_flags() {
         let flags = read("sync dirsync lazytime mand silent iversion").superblock;
-        assert_eq!(superblock_words(flags).collect::<Vec<_>>(), ["sync", "dirsync", "lazytime", "mand"]);
+        let words = superblock_words(flags).collect::<Vec<_>>();
+        assert_eq!(words, ["dirsync", "iversion", "lazytime", "mand", "silent", "sync"]);
         assert!(!fit_fsconfig(flags, &[]));
-        assert!(read("sync async lazytime nolazytime mand nomand silent loud iversion noiversion")
-            .superblock
-            .is_empty());
+        assert!(
+            read("sync async lazytime nolazytime mand nomand silent loud iversion noiversion")
+                .superblock
+                .is_empty()
+        );
     }
 
     #[test]
