@@ -107,40 +107,24 @@ fn root_mount(
     copied: Option<OwnedFd>,
     expected: (u64, u64),
 ) -> Result<OwnedFd> {
-    let (path, tree) = match copied {
-        // Out of reach, so its place is as well; on top of / it is as good as anywhere.
-        Some(tree) => (Path::new("/"), Some(Tree::Detached(tree))),
-        None => (plan.path.as_path(), None),
-    };
+    // Out of reach, so its place is as well; on top of / it is as good as anywhere.
+    let path = if copied.is_some() { Path::new("/") } else { plan.path.as_path() };
     let fd = fs::openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
-    let tree = match tree {
-        Some(tree) => tree,
-        None if identity(&fs::fstat(&fd)?) == expected => mounting.tree_of(fd.as_fd(), true)?,
-        None => return Err(Error::new(format!("{path:?}: was replaced meanwhile"), Errno::STALE)),
-    };
+    if copied.is_none() && identity(&fs::fstat(&fd)?) != expected {
+        return Err(Error::new(format!("{path:?}: was replaced meanwhile"), Errno::STALE));
+    }
     let mut propagation = Vec::new();
     if is_shared(plan) {
-        part_parent(mounting, &fd)?;
+        mounting.part_holder(&fd, MountPropagationFlags::PRIVATE)?;
         // Nor must mounts below the root give anything back.
         propagation.push(Propagation { kind: MountPropagationFlags::DOWNSTREAM, recursive: true });
     }
+    let tree = match copied {
+        Some(tree) => Tree::Detached(tree),
+        None => mounting.tree_of(fd.as_fd(), true)?,
+    };
     let changes = Changes { propagation: &propagation, ..Changes::default() };
     mounting.attach(tree, changes, &Place { fd, lookup: Lookup::Host(path) })
-}
-
-/// Makes the mount that holds a directory private: it is the first one up the tree that the kernel takes for a mount.
-fn part_parent(mounting: &Mounting, dir: &OwnedFd) -> Result<()> {
-    const DEPTH_MAX: u32 = 4096;
-    let private = Propagation { kind: MountPropagationFlags::PRIVATE, recursive: false };
-    let mut here = fs::dup(dir)?;
-    let mut depth = 0;
-    loop {
-        match mounting.set_propagation(&here, private) {
-            Err(e) if e.errno() == Errno::INVAL && depth < DEPTH_MAX => depth += 1,
-            result => return result,
-        }
-        here = fs::openat(&here, c"..", OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
-    }
 }
 
 impl Rootfs<'_> {

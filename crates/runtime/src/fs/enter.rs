@@ -67,8 +67,11 @@ fn pivot(mounting: &Mounting, root: &OwnedFd, shared: bool) -> Result<()> {
 /// For roots that can't be pivoted from, such as an initramfs. The host's tree stays below the new root, out of sight
 /// only.
 fn move_root(plan: &RootfsPlan, mounting: &Mounting, root: &OwnedFd) -> Result<()> {
+    let directory = OFlags::PATH | OFlags::DIRECTORY;
     hide_host_kernel(plan, mounting)?;
-    let top = fs::openat(CWD, c"/", OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+    let top = fs::openat(CWD, c"/", directory, Mode::empty())?;
+    // Or it would lie on top of the host as well.
+    mounting.part_holder(&top, SLAVE.kind)?;
     mounting.relocate(root, &top)?;
     process::fchdir(root)?;
     mount::chroot(c".")
@@ -78,19 +81,31 @@ fn move_root(plan: &RootfsPlan, mounting: &Mounting, root: &OwnedFd) -> Result<(
 /// host's, out of sight, would count. So they are unmounted, or covered where that isn't allowed.
 fn hide_host_kernel(plan: &RootfsPlan, mounting: &Mounting) -> Result<()> {
     for point in host_kernel_mounts(&mounting.procfs, &plan.path)? {
-        match mount::mount_propagation(&point, SLAVE.kind | MountPropagationFlags::REC) {
+        let holder = point.parent().unwrap_or(Path::new("/"));
+        let holder = match fs::openat(CWD, holder, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()) {
             // Gone with the one that it was in.
+            Err(e) if matches!(e.errno(), Errno::NOENT | Errno::NOTDIR) => continue,
+            result => result?,
+        };
+        mounting.part_holder(&holder, SLAVE.kind)?;
+        match mount::mount_propagation(&point, SLAVE.kind | MountPropagationFlags::REC) {
             Err(e) if matches!(e.errno(), Errno::NOENT | Errno::INVAL) => continue,
             result => result?,
         }
         match mount::umount(&point, UnmountFlags::DETACH) {
-            Err(e) if matches!(e.errno(), Errno::INVAL | Errno::PERM) => {
-                mount::mount(c"tmpfs", &point, c"tmpfs", MountFlags::RDONLY, None)?;
-            }
+            Err(e) if matches!(e.errno(), Errno::INVAL | Errno::PERM) => cover(&point)?,
             result => result?,
         }
     }
     Ok(())
+}
+
+fn cover(point: &Path) -> Result<()> {
+    match mount::mount(c"tmpfs", point, c"tmpfs", MountFlags::RDONLY, None) {
+        // Not a directory any more: what was mounted there is gone.
+        Err(e) if e.errno() == Errno::NOTDIR => Ok(()),
+        result => result,
+    }
 }
 
 /// The mount points of whole proc and sysfs file systems outside the container.

@@ -262,6 +262,21 @@ impl Mounting {
         mount::mount_propagation(self.path(mount)?, flags)
     }
 
+    /// Changes the mount that holds a directory, alone, to `kind`, which isn't shared: what is mounted or unmounted in it
+    /// stays in this namespace. It is the first directory up the tree that the kernel takes for a mount.
+    pub(super) fn part_holder(&self, dir: &OwnedFd, kind: MountPropagationFlags) -> Result<()> {
+        const DEPTH_MAX: u32 = 4096;
+        let mut here = fs::dup(dir)?;
+        let mut depth = 0;
+        loop {
+            match self.set_propagation(&here, Propagation { kind, recursive: false }) {
+                Err(e) if e.errno() == Errno::INVAL && depth < DEPTH_MAX => depth += 1,
+                result => return result,
+            }
+            here = fs::openat(&here, c"..", OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+        }
+    }
+
     /// Moves a mount onto a descriptor.
     pub(super) fn relocate(&self, mount: &OwnedFd, target: &OwnedFd) -> Result<()> {
         if self.modern.get() {
