@@ -1,5 +1,7 @@
 //! Errors of system calls, written as strace writes them.
 
+use rustix::path::Arg;
+use std::ffi::CStr;
 use std::fmt;
 
 pub use rustix::io::Errno;
@@ -20,6 +22,11 @@ impl Error {
         Self { call: call.into(), errno }
     }
 
+    /// The call as strace would show it.
+    pub fn call(&self) -> &str {
+        &self.call
+    }
+
     /// The kernel's answer.
     pub fn errno(&self) -> Errno {
         self.errno
@@ -33,3 +40,45 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Gives a bare errno the call that it came from.
+pub(crate) trait Fail<T> {
+    /// The result with the text of `call`, which is made only if it failed.
+    fn fail(self, call: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T> Fail<T> for std::result::Result<T, Errno> {
+    fn fail(self, call: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|errno| Error::new(call(), errno))
+    }
+}
+
+/// The result of a libc function that returns a negative number on failure and sets errno.
+pub(crate) fn check<N: Copy + PartialOrd + Default>(returned: N) -> std::result::Result<N, Errno> {
+    if returned < N::default() { Err(last()) } else { Ok(returned) }
+}
+
+/// errno as libc left it.
+pub(crate) fn last() -> Errno {
+    Errno::from_raw_os_error(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
+}
+
+/// Calls `call` with `path` as a C string; a path with a NUL byte is refused with `EINVAL`.
+pub(crate) fn with_path<T>(path: impl Arg, call: impl FnOnce(&CStr) -> Result<T>) -> Result<T> {
+    match path.into_with_c_str(|path| Ok(call(path))) {
+        Ok(result) => result,
+        Err(errno) => Err(Error::new("path with a NUL byte", errno)),
+    }
+}
+
+/// Repeats `call` for as long as a signal interrupts it.
+pub(crate) fn retry<T>(
+    mut call: impl FnMut() -> std::result::Result<T, Errno>,
+) -> std::result::Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}

@@ -1,5 +1,31 @@
 //! Linux made safe: one file per facility, and the only crate of the project with `unsafe`.
+//!
+//! Rules that hold for every function here:
+//! - it is named as the system call is, and takes `impl AsFd`, [`BorrowedFd`] or [`OwnedFd`], never a number
+//!   (but for [`fs::take_fd`], which makes an owned descriptor of an inherited number);
+//! - every descriptor it makes is close-on-exec;
+//! - its error names the call and its arguments as strace would, with the path behind each descriptor; the text is
+//!   made on failure only;
+//! - an older kernel's `ENOSYS`, and a seccomp filter's `EPERM`, are given back as they are. Only
+//!   [`process::clone`], [`process::close_from`] and [`process::close_range_cloexec`] have an older call inside.
 
 mod error;
+mod show;
+
+pub mod bpf;
+pub mod credentials;
+pub mod fs;
+pub mod keyring;
+pub mod mount;
+pub mod net;
+pub mod process;
+pub mod pty;
+pub mod rlimit;
+pub mod seccomp;
+pub mod signal;
+pub mod socket;
+pub mod uts;
 
 pub use error::{Errno, Error, Result};
+pub use rustix::path::Arg;
+pub use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,0 +1,208 @@
+//! Files, directories and descriptors.
+//!
+//! Nothing here resolves a path in a hostile tree but [`openat2`]; the other `*at` calls are for a single
+//! component beneath a directory that was opened that way, or for trees that nobody else writes to.
+
+mod content;
+mod descriptor;
+mod place;
+
+pub use content::{
+    copy_file, read, read_dir, read_file_at, read_to_end, read_up_to, rewind, write_all, write_file_at,
+};
+pub use descriptor::{
+    cloexec, dup, dup2_stdio, fd_path, flock_exclusive, fsync, is_sealed, memfd_create, memfd_seal, pipe,
+    set_cloexec, take_fd, try_flock, try_flock_shared,
+};
+pub use place::{is_cgroup2, is_mount_root, is_nsfs, is_procfs, is_read_only, is_tmpfs, mount_id};
+pub use rustix::stdio::{stderr, stdin, stdout};
+
+use crate::error::{Errno, Fail, Result, retry, with_path};
+use crate::show::{self, Flags, Text};
+use rustix::path::Arg;
+use std::ffi::OsString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+pub use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, StatFs};
+
+/// The current directory, as the directory argument of an `*at` call (`AT_FDCWD`).
+pub const CWD: BorrowedFd<'static> = rustix::fs::CWD;
+
+/// How often `openat2` is tried again when a rename or mount elsewhere raced with it (`EAGAIN`); a bound, so that an
+/// attacker who renames without end gets an error and not a runtime that hangs.
+const OPENAT2_TRIES: u32 = 128;
+
+/// `openat2(2)` (Linux 5.6). `mode` counts only when a file is made.
+pub fn openat2(
+    dir: impl AsFd,
+    path: impl Arg,
+    flags: OFlags,
+    mode: Mode,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd> {
+    with_path(path, |path| {
+        let mut tries = 0;
+        let opened = loop {
+            match rustix::fs::openat2(&dir, path, flags | OFlags::CLOEXEC, mode, resolve) {
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if tries < OPENAT2_TRIES => tries += 1,
+                result => break result,
+            }
+        };
+        opened.fail(|| {
+            let (dir, path) = (show::fd(&dir), Text(path));
+            format!("openat2({dir}, {path}, {}, {}, {})", flags.show(), show::mode(mode), resolve.show())
+        })
+    })
+}
+
+/// `openat(2)`.
+pub fn openat(dir: impl AsFd, path: impl Arg, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+    with_path(path, |path| {
+        retry(|| rustix::fs::openat(&dir, path, flags | OFlags::CLOEXEC, mode)).fail(|| {
+            let (dir, path) = (show::fd(&dir), Text(path));
+            match flags.intersects(OFlags::CREATE | OFlags::TMPFILE) {
+                true => format!("openat({dir}, {path}, {}, {})", flags.show(), show::mode(mode)),
+                false => format!("openat({dir}, {path}, {})", flags.show()),
+            }
+        })
+    })
+}
+
+/// `open(2)`: [`openat`] from the current directory.
+pub fn open(path: impl Arg, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+    openat(CWD, path, flags, mode)
+}
+
+/// `mkdirat(2)`; the umask applies to `mode`.
+pub fn mkdirat(dir: impl AsFd, path: impl Arg, mode: u32) -> Result<()> {
+    with_path(path, |path| {
+        let mode = Mode::from_raw_mode(mode);
+        rustix::fs::mkdirat(&dir, path, mode)
+            .fail(|| format!("mkdirat({}, {}, {})", show::fd(&dir), Text(path), show::mode(mode)))
+    })
+}
+
+/// `mknodat(2)`; the umask applies to `mode`, and `major` and `minor` count only for devices.
+pub fn mknodat(
+    dir: impl AsFd,
+    path: impl Arg,
+    kind: FileType,
+    mode: u32,
+    major: u32,
+    minor: u32,
+) -> Result<()> {
+    with_path(path, |path| {
+        let mode = Mode::from_raw_mode(mode);
+        rustix::fs::mknodat(&dir, path, kind, mode, rustix::fs::makedev(major, minor)).fail(|| {
+            let (dir, path, mode) = (show::fd(&dir), Text(path), show::mode(mode));
+            format!("mknodat({dir}, {path}, {kind:?}, {mode}, makedev({major}, {minor}))")
+        })
+    })
+}
+
+/// `symlinkat(2)`: makes `path` in `dir` a symbolic link to `target`.
+pub fn symlinkat(target: impl Arg, dir: impl AsFd, path: impl Arg) -> Result<()> {
+    with_path(target, |target| {
+        with_path(path, |path| {
+            rustix::fs::symlinkat(target, &dir, path)
+                .fail(|| format!("symlinkat({}, {}, {})", Text(target), show::fd(&dir), Text(path)))
+        })
+    })
+}
+
+/// `readlinkat(2)`; an empty path reads the link that `dir` itself is (opened with `O_PATH|O_NOFOLLOW`).
+pub fn readlinkat(dir: impl AsFd, path: impl Arg) -> Result<PathBuf> {
+    with_path(path, |path| {
+        rustix::fs::readlinkat(&dir, path, Vec::new())
+            .map(|target| PathBuf::from(OsString::from_vec(target.into_bytes())))
+            .fail(|| format!("readlinkat({}, {})", show::fd(&dir), Text(path)))
+    })
+}
+
+/// `unlinkat(2)`; `AtFlags::REMOVEDIR` for a directory.
+pub fn unlinkat(dir: impl AsFd, path: impl Arg, flags: AtFlags) -> Result<()> {
+    with_path(path, |path| {
+        rustix::fs::unlinkat(&dir, path, flags)
+            .fail(|| format!("unlinkat({}, {}, {})", show::fd(&dir), Text(path), flags.show()))
+    })
+}
+
+/// `renameat(2)`: replaces `to` if it exists.
+pub fn renameat(from_dir: impl AsFd, from: impl Arg, to_dir: impl AsFd, to: impl Arg) -> Result<()> {
+    with_path(from, |from| {
+        with_path(to, |to| {
+            rustix::fs::renameat(&from_dir, from, &to_dir, to).fail(|| {
+                let (from_dir, to_dir) = (show::fd(&from_dir), show::fd(&to_dir));
+                format!("renameat({from_dir}, {}, {to_dir}, {})", Text(from), Text(to))
+            })
+        })
+    })
+}
+
+/// `linkat(2)`: a second name `to` for the file `from`.
+pub fn linkat(
+    from_dir: impl AsFd,
+    from: impl Arg,
+    to_dir: impl AsFd,
+    to: impl Arg,
+    flags: AtFlags,
+) -> Result<()> {
+    with_path(from, |from| {
+        with_path(to, |to| {
+            rustix::fs::linkat(&from_dir, from, &to_dir, to, flags).fail(|| {
+                let (from_dir, to_dir) = (show::fd(&from_dir), show::fd(&to_dir));
+                format!("linkat({from_dir}, {}, {to_dir}, {}, {})", Text(from), Text(to), flags.show())
+            })
+        })
+    })
+}
+
+/// `access(2)` for executing: with the real user's rights.
+pub fn may_execute(path: impl Arg) -> Result<()> {
+    with_path(path, |path| {
+        rustix::fs::access(path, rustix::fs::Access::EXEC_OK).fail(|| format!("access({}, X_OK)", Text(path)))
+    })
+}
+
+/// `fstat(2)`; works on `O_PATH` descriptors.
+pub fn fstat(fd: impl AsFd) -> Result<Stat> {
+    rustix::fs::fstat(&fd).fail(|| format!("fstat({})", show::fd(&fd)))
+}
+
+/// `fstatat(2)`.
+pub fn statat(dir: impl AsFd, path: impl Arg, flags: AtFlags) -> Result<Stat> {
+    with_path(path, |path| {
+        rustix::fs::statat(&dir, path, flags)
+            .fail(|| format!("fstatat({}, {}, {})", show::fd(&dir), Text(path), flags.show()))
+    })
+}
+
+/// `fstatfs(2)`; works on `O_PATH` descriptors.
+pub fn fstatfs(fd: impl AsFd) -> Result<StatFs> {
+    retry(|| rustix::fs::fstatfs(&fd)).fail(|| format!("fstatfs({})", show::fd(&fd)))
+}
+
+/// `fchownat(2)` with `AT_EMPTY_PATH`, so that it works on `O_PATH` descriptors too.
+pub fn fchown(fd: impl AsFd, uid: u32, gid: u32) -> Result<()> {
+    let call = || format!("fchownat({}, \"\", {uid}, {gid}, AT_EMPTY_PATH)", show::fd(&fd));
+    let (owner, group) = (crate::credentials::uid(uid).fail(call)?, crate::credentials::gid(gid).fail(call)?);
+    rustix::fs::chownat(&fd, c"", Some(owner), Some(group), AtFlags::EMPTY_PATH).fail(call)
+}
+
+/// `fchmod(2)`; not for `O_PATH` descriptors (`EBADF`).
+pub fn fchmod(fd: impl AsFd, mode: u32) -> Result<()> {
+    let mode = Mode::from_raw_mode(mode);
+    rustix::fs::fchmod(&fd, mode).fail(|| format!("fchmod({}, {})", show::fd(&fd), show::mode(mode)))
+}
+
+/// `fchmodat(2)`: follows a symbolic link at `path`.
+pub fn fchmodat(dir: impl AsFd, path: impl Arg, mode: u32) -> Result<()> {
+    with_path(path, |path| {
+        let mode = Mode::from_raw_mode(mode);
+        rustix::fs::chmodat(&dir, path, mode, AtFlags::empty())
+            .fail(|| format!("fchmodat({}, {}, {})", show::fd(&dir), Text(path), show::mode(mode)))
+    })
+}

@@ -1,0 +1,121 @@
+//! Reading and writing what is in files and directories.
+
+use super::{AtFlags, FileType, Mode, OFlags, openat, statat};
+use crate::error::{Errno, Error, Fail, Result, retry, with_path};
+use crate::show;
+use rustix::path::Arg;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+
+/// `read(2)`; 0 at the end of the file.
+pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
+    let length = buffer.len();
+    retry(|| rustix::io::read(&fd, &mut *buffer)).fail(|| format!("read({}, {length})", show::fd(&fd)))
+}
+
+/// Everything from the descriptor's position to the end; `EFBIG` if that is more than `max` bytes.
+pub fn read_to_end(fd: impl AsFd, max: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        if bytes.len() == bytes.capacity() {
+            bytes.reserve(bytes.len().max(4096));
+        }
+        let count = retry(|| rustix::io::read(&fd, rustix::buffer::spare_capacity(&mut bytes)))
+            .fail(|| format!("read({})", show::fd(&fd)))?;
+        if bytes.len() > max {
+            return Err(Error::new(format!("read({}): more than {max} bytes", show::fd(&fd)), Errno::FBIG));
+        }
+        if count == 0 {
+            return Ok(bytes);
+        }
+    }
+}
+
+/// From the descriptor's position on, at most `max` bytes; the rest is left unread.
+pub fn read_up_to(fd: impl AsFd, max: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; max];
+    let mut filled = 0;
+    while filled < max {
+        match read(&fd, &mut bytes[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// `lseek(2)` to the beginning.
+pub fn rewind(fd: impl AsFd) -> Result<()> {
+    let sought = rustix::fs::seek(&fd, rustix::fs::SeekFrom::Start(0)).map(drop);
+    sought.fail(|| format!("lseek({}, 0, SEEK_SET)", show::fd(&fd)))
+}
+
+/// The whole of a file, at most `max` bytes of it (`EFBIG` otherwise); a symbolic link at `path` is followed.
+pub fn read_file_at(dir: impl AsFd, path: impl Arg, max: usize) -> Result<Vec<u8>> {
+    read_to_end(openat(dir, path, OFlags::RDONLY | OFlags::NOCTTY, Mode::empty())?, max)
+}
+
+/// Writes an existing file by a single `write(2)`, as files of procfs, sysfs and cgroups want it; a short write is an
+/// error (`EIO`). A symbolic link at `path` is followed, and what was behind `bytes` in a longer file stays.
+pub fn write_file_at(dir: impl AsFd, path: impl Arg, bytes: &[u8]) -> Result<()> {
+    with_path(path, |path| {
+        let fd = openat(&dir, path, OFlags::WRONLY | OFlags::NOCTTY, Mode::empty())?;
+        let call = || format!("write({}, {:?})", show::fd(&fd), String::from_utf8_lossy(bytes));
+        match retry(|| rustix::io::write(&fd, bytes)).fail(call)? {
+            count if count == bytes.len() => Ok(()),
+            count => Err(Error::new(format!("{} = {count}", call()), Errno::IO)),
+        }
+    })
+}
+
+/// Writes all of `bytes`, in as many `write(2)` as it takes.
+pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        let call = || format!("write({}, {} bytes)", show::fd(&fd), bytes.len());
+        match retry(|| rustix::io::write(&fd, bytes)).fail(call)? {
+            0 => return Err(Error::new(call(), Errno::IO)),
+            count => bytes = &bytes[count..],
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a directory, without `.` and `..`, in the file system's order. The descriptor's own position does
+/// not move, and `O_PATH` will do.
+pub fn read_dir(fd: impl AsFd) -> Result<Vec<(OsString, FileType)>> {
+    let call = || format!("getdents64({})", show::fd(&fd));
+    let mut entries = Vec::new();
+    for entry in rustix::fs::Dir::read_from(&fd).fail(call)? {
+        let entry = entry.fail(call)?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            FileType::Unknown => {
+                FileType::from_raw_mode(statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode)
+            }
+            known => known,
+        };
+        entries.push((OsStr::from_bytes(name.to_bytes()).to_owned(), kind));
+    }
+    Ok(entries)
+}
+
+/// Copies up to `length` bytes from the one file's position to the other's by `sendfile(2)`; the number of bytes that
+/// were there to copy.
+pub fn copy_file(from: impl AsFd, to: impl AsFd, length: u64) -> Result<u64> {
+    let mut copied = 0;
+    while copied < length {
+        let chunk = usize::try_from(length - copied).unwrap_or(usize::MAX).min(0x7fff_f000);
+        match retry(|| rustix::fs::sendfile(&to, &from, None, chunk))
+            .fail(|| format!("sendfile({}, {}, NULL, {chunk})", show::fd(&to), show::fd(&from)))?
+        {
+            0 => break,
+            count => copied += count as u64,
+        }
+    }
+    Ok(copied)
+}

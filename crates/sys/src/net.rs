@@ -1,0 +1,25 @@
+//! Network interfaces, as far as every container needs them; links and addresses are netlink's.
+
+use crate::error::{Fail, Result, check};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use std::os::fd::AsRawFd;
+
+/// Sets the loopback interface of the current network namespace up (`SIOCSIFFLAGS`), which also gives it its addresses.
+pub fn loopback_up() -> Result<()> {
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+        .fail(|| "socket(AF_INET, SOCK_DGRAM|SOCK_CLOEXEC)".into())?;
+    // SAFETY: a structure of integers and unions of them, for which all bits zero is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l' as libc::c_char;
+    request.ifr_name[1] = b'o' as libc::c_char;
+    // SAFETY: this request reads the name from `request` and writes the flags into it; it outlives the call.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS, &raw mut request) })
+        .fail(|| "ioctl(SIOCGIFFLAGS, \"lo\")".into())?;
+    // SAFETY: the request before has written this field of the union.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    request.ifr_ifru.ifru_flags = flags | libc::IFF_UP as libc::c_short;
+    // SAFETY: this request reads name and flags from `request`, which outlives the call.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) })
+        .map(drop)
+        .fail(|| "ioctl(SIOCSIFFLAGS, \"lo\", IFF_UP)".into())
+}

@@ -1,0 +1,17 @@
+//! Processes: making, joining, waiting for, signalling and becoming them.
+
+mod attributes;
+mod clone;
+mod close;
+mod exec;
+mod wait;
+
+pub use attributes::{
+    SchedAttr, chdir, fchdir, getcwd, getegid, geteuid, getgid, getpid, getppid, getuid, ioprio_set,
+    personality, sched_setaffinity, sched_setattr, set_child_subreaper, set_dumpable, set_keep_caps,
+    set_name, set_no_new_privs, set_parent_death_signal, setsid, umask,
+};
+pub use clone::{Child, CloneArgs, Forked, Namespaces, clone, setns, single_threaded, unshare};
+pub use close::{close_from, close_range_cloexec};
+pub use exec::{execve, execveat, exit};
+pub use wait::{Exit, kill, pidfd_open, pidfd_send_signal, wait, wait_any_nohang, wait_nohang};

@@ -1,0 +1,85 @@
+//! Closing all descriptors from a number on, or marking them for exec.
+
+use crate::error::{Errno, Fail, Result, check};
+use rustix::fs::{Mode, OFlags};
+use std::os::fd::{AsRawFd, RawFd};
+
+const CLOSE_RANGE_CLOEXEC: u32 = 4;
+/// Descriptors that may be open above a lowered RLIMIT_NOFILE: the default of `fs.nr_open`.
+const NR_OPEN: u64 = 1 << 20;
+
+/// What happens to each descriptor.
+#[derive(Clone, Copy)]
+enum Action {
+    Close,
+    SetCloexec,
+}
+
+/// Makes every descriptor from `first` on close-on-exec.
+///
+/// `close_range(2)` with `CLOSE_RANGE_CLOEXEC` (Linux 5.11); where that is missing or a seccomp filter forbids it, the
+/// descriptors in `/proc/self/fd` one by one; without a real procfs there, all numbers that can be open.
+pub fn close_range_cloexec(first: u32) -> Result<()> {
+    close_range(first, Action::SetCloexec)
+}
+
+/// Closes every descriptor from `first` on, with the same fallbacks as [`close_range_cloexec`].
+///
+/// For a process that is about to exec or exit: whatever still owns one of them must not be dropped afterwards.
+pub fn close_from(first: u32) -> Result<()> {
+    close_range(first, Action::Close)
+}
+
+fn close_range(first: u32, action: Action) -> Result<()> {
+    let flags = match action {
+        Action::Close => 0,
+        Action::SetCloexec => CLOSE_RANGE_CLOEXEC,
+    };
+    // SAFETY: takes numbers only. Descriptors may be closed under their owners; `close_from` tells its caller, who is
+    // about to exec or exit, that they are given up.
+    match check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) }) {
+        // EINVAL: CLOSE_RANGE_CLOEXEC came later than the call. EPERM: a seccomp filter; the kernel has no such answer.
+        Err(Errno::NOSYS | Errno::INVAL | Errno::PERM) => one_by_one(first, action),
+        result => result.map(drop).fail(|| format!("close_range({first}, ~0, {flags:#x})")),
+    }
+}
+
+fn one_by_one(first: u32, action: Action) -> Result<()> {
+    let first = RawFd::try_from(first).unwrap_or(RawFd::MAX);
+    match open_descriptors() {
+        Some(open) => open.into_iter().filter(|fd| *fd >= first).for_each(|fd| act(fd, action)),
+        None => {
+            let limit =
+                rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap_or(NR_OPEN);
+            let end = RawFd::try_from(limit.max(NR_OPEN)).unwrap_or(RawFd::MAX);
+            (first..end).for_each(|fd| act(fd, action));
+        }
+    }
+    Ok(())
+}
+
+/// The numbers in `/proc/self/fd`, if that is on a procfs and can be read to its end.
+fn open_descriptors() -> Option<Vec<RawFd>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = rustix::fs::open(c"/proc/self/fd", flags, Mode::empty()).ok()?;
+    if !crate::fs::is_procfs(&dir).ok()? {
+        return None;
+    }
+    let own = dir.as_raw_fd();
+    let mut numbers = Vec::new();
+    for entry in rustix::fs::Dir::new(dir).ok()? {
+        let name = entry.ok()?.file_name().to_str().ok()?.to_owned();
+        numbers.extend(name.parse::<RawFd>().ok().filter(|number| *number != own));
+    }
+    Some(numbers)
+}
+
+/// An error here means that the number is not open.
+fn act(fd: RawFd, action: Action) {
+    match action {
+        // SAFETY: as in `close_range`: the caller gives these descriptors up.
+        Action::Close => unsafe { libc::close(fd) },
+        // SAFETY: takes a number and a flag; a number that is not open gives EBADF.
+        Action::SetCloexec => unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) },
+    };
+}

@@ -1,0 +1,89 @@
+//! Waiting for children and sending signals.
+
+use crate::error::{Errno, Fail, Result, check, retry};
+use crate::show;
+use crate::signal::signal_name;
+use rustix::process::{Pid, PidfdFlags};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By `exit` with this code, 0 to 255.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// As a shell has it in `$?`: the code, or 128 and the signal's number.
+    pub fn status(self) -> i32 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => 128 + signal,
+        }
+    }
+
+    fn from_wait_status(status: i32) -> Self {
+        if libc::WIFSIGNALED(status) {
+            Self::Signal(libc::WTERMSIG(status))
+        } else {
+            Self::Code(libc::WEXITSTATUS(status))
+        }
+    }
+}
+
+/// One `waitpid(2)` for processes that ended, whichever signal they send to their parent.
+fn waitpid(pid: i32, options: i32) -> Result<Option<(i32, Exit)>> {
+    let mut status = 0;
+    let call = || match options {
+        0 => format!("waitpid({pid}, __WALL)"),
+        _ => format!("waitpid({pid}, __WALL|WNOHANG)"),
+    };
+    // SAFETY: `status` outlives the call.
+    let waited =
+        retry(|| check(unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL | options) })).fail(call)?;
+    Ok((waited != 0).then(|| (waited, Exit::from_wait_status(status))))
+}
+
+/// Waits for the child `pid` to end, and reaps it.
+pub fn wait(pid: i32) -> Result<Exit> {
+    waitpid(pid, 0)?.map(|(_, exit)| exit).ok_or(Errno::CHILD).fail(|| format!("waitpid({pid}, __WALL)"))
+}
+
+/// Reaps one child that has ended, if there is one; `None` also if there are no children.
+pub fn wait_any_nohang() -> Result<Option<(i32, Exit)>> {
+    match waitpid(-1, libc::WNOHANG) {
+        Err(error) if error.errno() == Errno::CHILD => Ok(None),
+        result => result,
+    }
+}
+
+/// Reaps the child `pid` if it has ended.
+pub fn wait_nohang(pid: i32) -> Result<Option<Exit>> {
+    Ok(waitpid(pid, libc::WNOHANG)?.map(|(_, exit)| exit))
+}
+
+/// `pidfd_open(2)` (Linux 5.3). `ESRCH` if there is no such process (or `pid` is no process number).
+pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
+    let call = || format!("pidfd_open({pid})");
+    let process = (pid > 0).then(|| Pid::from_raw(pid)).flatten().ok_or(Errno::SRCH).fail(call)?;
+    rustix::process::pidfd_open(process, PidfdFlags::empty()).fail(call)
+}
+
+/// `pidfd_send_signal(2)` (Linux 5.1); signal 0 only checks.
+pub fn pidfd_send_signal(fd: impl AsFd, signal: i32) -> Result<()> {
+    let (raw, info) = (fd.as_fd().as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
+    // SAFETY: a borrowed descriptor, a number, and NULL for "as kill would do it".
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, raw, signal, info, 0) })
+        .map(drop)
+        .fail(|| format!("pidfd_send_signal({}, {})", show::fd(&fd), signal_name(signal)))
+}
+
+/// `kill(2)`; a negative `pid` means a process group, signal 0 only checks.
+pub fn kill(pid: i32, signal: i32) -> Result<()> {
+    // SAFETY: takes two numbers.
+    check(unsafe { libc::kill(pid, signal) })
+        .map(drop)
+        .fail(|| format!("kill({pid}, {})", signal_name(signal)))
+}

@@ -1,0 +1,125 @@
+//! Signals: masks, dispositions, descriptors, names; and waiting for descriptors.
+//!
+//! Masks are the kernel's, 64 bits, bit N-1 for signal N: libc's functions leave out the two signals that it uses
+//! between threads, and a container must not inherit those blocked or ignored either.
+
+mod names;
+mod poll;
+
+pub use names::{signal_name, signal_number};
+pub use poll::{PollFd, poll, wait_readable};
+
+use crate::error::{Errno, Error, Fail, Result, check, last};
+use crate::show;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+/// A set of signals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SignalSet(u64);
+
+impl SignalSet {
+    /// No signal.
+    pub const fn empty() -> Self {
+        Self(0)
+    }
+
+    /// Every signal.
+    pub const fn all() -> Self {
+        Self(u64::MAX)
+    }
+
+    /// Whether the signal of this number is in it.
+    pub const fn contains(self, number: i32) -> bool {
+        matches!(number, 1..=64) && self.0 & (1 << (number - 1)) != 0
+    }
+}
+
+/// The size of the kernel's mask, in bytes.
+const MASK_SIZE: usize = size_of::<u64>();
+
+/// `rt_sigprocmask(2)` with `SIG_SETMASK`; the mask before.
+fn sigprocmask(mask: SignalSet) -> Result<SignalSet> {
+    let mut before = 0u64;
+    let (new, old) = (&raw const mask.0, &raw mut before);
+    // SAFETY: two masks of MASK_SIZE bytes, which outlive the call.
+    check(unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, new, old, MASK_SIZE) })
+        .fail(|| format!("rt_sigprocmask(SIG_SETMASK, {:#x})", mask.0))?;
+    Ok(SignalSet(before))
+}
+
+/// Blocks every signal in the calling thread; the mask before.
+pub fn block_all() -> Result<SignalSet> {
+    sigprocmask(SignalSet::all())
+}
+
+/// Sets the calling thread's mask of blocked signals.
+pub fn set_mask(mask: &SignalSet) -> Result<()> {
+    sigprocmask(*mask).map(drop)
+}
+
+/// Gives every signal its default disposition and blocks none: the state that a program expects to be started in.
+pub fn reset_all() -> Result<()> {
+    // `struct sigaction` of the kernel: SIG_DFL is 0, and so are no flags, no restorer and an empty mask.
+    let default = [0u64; 4];
+    let before = std::ptr::null::<u8>();
+    for number in (1..=64).filter(|n| *n != libc::SIGKILL && *n != libc::SIGSTOP) {
+        // SAFETY: 32 bytes, the size of the kernel's structure; SIG_DFL names no function.
+        check(unsafe { libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), before, MASK_SIZE) })
+            .fail(|| format!("rt_sigaction({}, SIG_DFL)", signal_name(number)))?;
+    }
+    set_mask(&SignalSet::empty())
+}
+
+/// `signalfd4(2)`, non-blocking, for every signal; those that come while they are blocked ([`block_all`]) are read
+/// from it.
+pub fn signalfd() -> Result<OwnedFd> {
+    let mask = SignalSet::all();
+    let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+    // SAFETY: a mask of MASK_SIZE bytes, which outlives the call.
+    let raw = check(unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const mask.0, MASK_SIZE, flags) })
+        .fail(|| "signalfd4(-1, ~[], SFD_CLOEXEC|SFD_NONBLOCK)".into())?;
+    // SAFETY: the kernel has just made this descriptor; nobody else knows its number.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw as i32) })
+}
+
+/// A signal that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signal {
+    /// Its number.
+    pub number: i32,
+    /// `SI_USER` (0), `CLD_EXITED` (1) and so on.
+    pub code: i32,
+    /// The sender or, for `SIGCHLD`, the child.
+    pub pid: i32,
+    /// The sender's user.
+    pub uid: u32,
+    /// For `SIGCHLD`: the exit code, or the signal that ended or stopped the child.
+    pub status: i32,
+}
+
+/// The next signal from a [`signalfd`]; `None` if there is none.
+pub fn read_signal(fd: impl AsFd) -> Result<Option<Signal>> {
+    const SIZE: usize = size_of::<libc::signalfd_siginfo>();
+    // SAFETY: a structure of integers, for which all bits zero is a value.
+    let mut info: libc::signalfd_siginfo = unsafe { std::mem::zeroed() };
+    let call = || format!("read({}, signalfd_siginfo)", show::fd(&fd));
+    loop {
+        // SAFETY: at most SIZE bytes are written into `info`, which outlives the call and takes any bits.
+        match unsafe { libc::read(fd.as_fd().as_raw_fd(), (&raw mut info).cast(), SIZE) } {
+            count if count == SIZE as isize => break,
+            -1 => match last() {
+                Errno::INTR => {}
+                Errno::AGAIN => return Ok(None),
+                errno => return Err(Error::new(call(), errno)),
+            },
+            _ => return Err(Error::new(call(), Errno::IO)),
+        }
+    }
+    Ok(Some(Signal {
+        number: info.ssi_signo as i32,
+        code: info.ssi_code,
+        pid: info.ssi_pid as i32,
+        uid: info.ssi_uid,
+        status: info.ssi_status,
+    }))
+}
