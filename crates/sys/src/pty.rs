@@ -4,7 +4,7 @@ use crate::error::{Errno, Error, Fail, Result, check};
 use crate::fs::{self, FileType, Mode, OFlags};
 use crate::show;
 use rustix::pty::OpenptFlags;
-use rustix::termios::{OptionalActions, Termios, Winsize};
+use rustix::termios::{OptionalActions, OutputModes, Termios, Winsize};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
@@ -99,12 +99,28 @@ pub fn is_terminal(fd: impl AsFd) -> bool {
     rustix::termios::isatty(fd)
 }
 
-/// Puts a terminal into raw mode until the guard is dropped.
+/// Whether the caller belongs to the terminal's foreground process group, the one that may read from it.
+pub fn in_foreground(fd: impl AsFd) -> bool {
+    rustix::termios::tcgetpgrp(fd).is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+/// Lets a pty's programs write line ends as they are, without a carriage return (`ONLCR` off). The terminal that
+/// the output is shown on adds it, and a file that the output is kept in has none.
+pub fn keep_line_ends(fd: impl AsFd) -> Result<()> {
+    let mut mode = rustix::termios::tcgetattr(&fd).fail(|| format!("ioctl({}, TCGETS)", show::fd(&fd)))?;
+    mode.output_modes.remove(OutputModes::ONLCR);
+    rustix::termios::tcsetattr(&fd, OptionalActions::Now, &mode)
+        .fail(|| format!("ioctl({}, TCSETS, ~ONLCR)", show::fd(&fd)))
+}
+
+/// Puts a terminal's input into raw mode until the guard is dropped. Its output is processed as before: another
+/// pty's output is shown on it as [`keep_line_ends`] leaves it.
 pub fn raw_mode(fd: impl AsFd) -> Result<RawGuard> {
     let before = rustix::termios::tcgetattr(&fd).fail(|| format!("ioctl({}, TCGETS)", show::fd(&fd)))?;
     let terminal = fs::dup(&fd)?;
     let mut raw = before.clone();
     raw.make_raw();
+    raw.output_modes = before.output_modes;
     rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &raw)
         .fail(|| format!("ioctl({}, TCSETS, raw)", show::fd(&fd)))?;
     Ok(RawGuard { terminal, before })
@@ -119,7 +135,8 @@ pub struct RawGuard {
 
 impl Drop for RawGuard {
     fn drop(&mut self) {
-        // The terminal may be gone by now; there is nobody to tell.
-        let _ = rustix::termios::tcsetattr(&self.terminal, OptionalActions::Drain, &self.before);
+        // The terminal may be gone by now; there is nobody to tell. Output that waits is processed as before either
+        // way, so there is nothing to wait for (which on a stopped terminal would be for ever).
+        let _ = rustix::termios::tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
     }
 }
