@@ -1,1 +1,40 @@
-//! What the tests share.
+//! What the tests share: bundles, the door, the leak detector, the probe, and skipping aloud.
+//!
+//! | module | for |
+//! |---|---|
+//! | [`bundle`] | bundles with a real root file system |
+//! | [`door`] | running `forgeone` (or another runtime) with a state root of its own |
+//! | [`leak`] | what a test left on the machine |
+//! | [`probe`] | what a program sees inside a container, as JSON to compare |
+//! | [`privileged`], [`mod@skip`] | what a test needs, and the reason if it isn't there |
+//! | [`single`] | tests that need a process with one thread: a harness in place of libtest's |
+//! | [`names`], [`temp`] | names by which things of tests are known; directories that go away |
+//! | [`programs`], [`elf`] | the programs under test, and what is in them |
+//!
+//! A test is written as if it were alone, and runs in a process of its own (cargo-nextest). It may panic at
+//! any place: what it made is taken away by the values that made it.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stderr, reason = "a test talks to who reads its output")]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+pub mod bundle;
+mod busybox;
+mod debian;
+pub mod door;
+pub mod elf;
+pub mod leak;
+pub mod names;
+pub mod privileged;
+pub mod probe;
+pub mod programs;
+pub mod single;
+pub mod skip;
+pub mod temp;
+
+pub use bundle::Bundle;
+pub use door::{Door, Output, eventually};
+pub use elf::Elf;
+pub use leak::Leaks;
+pub use programs::forgeone;
+pub use skip::skip;
+pub use temp::Temp;

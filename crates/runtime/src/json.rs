@@ -1,8 +1,8 @@
 //! How this crate reads and writes JSON objects.
 //!
-//! [`object!`] defines a struct together with its JSON form. It exists beside serde's derive because the
-//! OCI runtime specification asks for three things at once that derive gives only at a price: fields that
-//! are not known are kept and written back, `null` means absent (as it does for the Go programs that write
+//! [`object!`](crate::object) defines a struct together with its JSON form. It exists beside serde's derive
+//! because the OCI runtime specification asks for three things at once that derive gives only at a price:
+//! fields that are not known are kept and written back, `null` means absent (as it does for the Go programs that write
 //! these files), and a config is parsed in microseconds (derive's `flatten` buffers every value first).
 //!
 //! A field without a marker is left out when it equals its default; a field marked `required` is always written.
@@ -64,14 +64,14 @@ macro_rules! object {
         }
 
         impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
                 struct Visit;
                 impl<'de> serde::de::Visitor<'de> for Visit {
                     type Value = $name;
                     fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
                         f.write_str("an object")
                     }
-                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<$name, A::Error> {
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> ::std::result::Result<$name, A::Error> {
                         let mut out = <$name>::default();
                         while let Some(key) = map.next_key::<$crate::json::Key>()? {
                             match key.0.as_ref() {
@@ -89,7 +89,7 @@ macro_rules! object {
         }
 
         impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
                 use serde::ser::SerializeMap;
                 let mut map = serializer.serialize_map(None)?;
                 $(if !$crate::object!(@is_blank $($required)?, &self.$field, $ty) {

@@ -1,5 +1,7 @@
 //! Errors of system calls, written as strace writes them.
 
+mod errno;
+
 use rustix::path::Arg;
 use std::ffi::CStr;
 use std::fmt;
@@ -35,7 +37,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}: {}", self.call, self.errno)
+        write!(f, "{}: {}", self.call, errno::describe(self.errno))
     }
 }
 
@@ -63,11 +65,12 @@ pub(crate) fn last() -> Errno {
     Errno::from_raw_os_error(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// Calls `call` with `path` as a C string; a path with a NUL byte is refused with `EINVAL`.
-pub(crate) fn with_path<T>(path: impl Arg, call: impl FnOnce(&CStr) -> Result<T>) -> Result<T> {
-    match path.into_with_c_str(|path| Ok(call(path))) {
+/// Calls `call`, which makes the system call `name`, with `text` as a C string; text with a NUL byte is
+/// refused (`EINVAL`).
+pub(crate) fn with_c_str<T>(name: &str, text: impl Arg, call: impl FnOnce(&CStr) -> Result<T>) -> Result<T> {
+    match text.into_with_c_str(|text| Ok(call(text))) {
         Ok(result) => result,
-        Err(errno) => Err(Error::new("path with a NUL byte", errno)),
+        Err(errno) => Err(Error::new(format!("{name}: argument with a NUL byte"), errno)),
     }
 }
 
@@ -80,5 +83,33 @@ pub(crate) fn retry<T>(
             Err(Errno::INTR) => {}
             result => return result,
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+
+    #[test]
+    fn errors_read_like_strace() {
+        let root = openat(CWD, "/usr", OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let error =
+            openat2(&root, "no such", OFlags::PATH, Mode::empty(), ResolveFlags::IN_ROOT).unwrap_err();
+        let text = r#"openat2(</usr>, "no such", O_PATH, 0000, RESOLVE_IN_ROOT): ENOENT (No such file or directory)"#;
+        assert_eq!(error.to_string(), text);
+        let error =
+            openat(&root, "no\nsuch/file", OFlags::WRONLY | OFlags::CREATE, Mode::from_raw_mode(0o600))
+                .unwrap_err();
+        assert!(
+            error.to_string().starts_with(r#"openat(</usr>, "no\nsuch/file", O_WRONLY|O_CREAT, 0600): "#),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_nul_byte_is_an_error_that_names_the_call() {
+        let error = openat(CWD, "a\0b", OFlags::PATH, Mode::empty()).unwrap_err();
+        assert_eq!(error.to_string(), "openat: argument with a NUL byte: EINVAL (Invalid argument)");
     }
 }

@@ -17,7 +17,7 @@ pub use descriptor::{
 pub use place::{is_cgroup2, is_mount_root, is_nsfs, is_procfs, is_read_only, is_tmpfs, mount_id};
 pub use rustix::stdio::{stderr, stdin, stdout};
 
-use crate::error::{Errno, Fail, Result, retry, with_path};
+use crate::error::{Errno, Fail, Result, retry, with_c_str};
 use crate::show::{self, Flags, Text};
 use rustix::path::Arg;
 use std::ffi::OsString;
@@ -25,13 +25,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-pub use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, StatFs};
+pub use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, StatFs, major, makedev, minor};
 
 /// The current directory, as the directory argument of an `*at` call (`AT_FDCWD`).
 pub const CWD: BorrowedFd<'static> = rustix::fs::CWD;
 
-/// How often `openat2` is tried again when a rename or mount elsewhere raced with it (`EAGAIN`); a bound, so that an
-/// attacker who renames without end gets an error and not a runtime that hangs.
+/// How often `openat2` is tried again when a rename or mount elsewhere raced with it (`EAGAIN`); a bound, so
+/// that an attacker who renames without end gets an error and not a runtime that hangs.
 const OPENAT2_TRIES: u32 = 128;
 
 /// `openat2(2)` (Linux 5.6). `mode` counts only when a file is made.
@@ -42,7 +42,7 @@ pub fn openat2(
     mode: Mode,
     resolve: ResolveFlags,
 ) -> Result<OwnedFd> {
-    with_path(path, |path| {
+    with_c_str("openat2", path, |path| {
         let mut tries = 0;
         let opened = loop {
             match rustix::fs::openat2(&dir, path, flags | OFlags::CLOEXEC, mode, resolve) {
@@ -60,7 +60,7 @@ pub fn openat2(
 
 /// `openat(2)`.
 pub fn openat(dir: impl AsFd, path: impl Arg, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
-    with_path(path, |path| {
+    with_c_str("openat", path, |path| {
         retry(|| rustix::fs::openat(&dir, path, flags | OFlags::CLOEXEC, mode)).fail(|| {
             let (dir, path) = (show::fd(&dir), Text(path));
             match flags.intersects(OFlags::CREATE | OFlags::TMPFILE) {
@@ -78,7 +78,7 @@ pub fn open(path: impl Arg, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
 
 /// `mkdirat(2)`; the umask applies to `mode`.
 pub fn mkdirat(dir: impl AsFd, path: impl Arg, mode: u32) -> Result<()> {
-    with_path(path, |path| {
+    with_c_str("mkdirat", path, |path| {
         let mode = Mode::from_raw_mode(mode);
         rustix::fs::mkdirat(&dir, path, mode)
             .fail(|| format!("mkdirat({}, {}, {})", show::fd(&dir), Text(path), show::mode(mode)))
@@ -94,19 +94,19 @@ pub fn mknodat(
     major: u32,
     minor: u32,
 ) -> Result<()> {
-    with_path(path, |path| {
+    with_c_str("mknodat", path, |path| {
         let mode = Mode::from_raw_mode(mode);
-        rustix::fs::mknodat(&dir, path, kind, mode, rustix::fs::makedev(major, minor)).fail(|| {
+        rustix::fs::mknodat(&dir, path, kind, mode, makedev(major, minor)).fail(|| {
             let (dir, path, mode) = (show::fd(&dir), Text(path), show::mode(mode));
-            format!("mknodat({dir}, {path}, {kind:?}, {mode}, makedev({major}, {minor}))")
+            format!("mknodat({dir}, {path}, {}|{mode}, makedev({major}, {minor}))", show::kind(kind))
         })
     })
 }
 
 /// `symlinkat(2)`: makes `path` in `dir` a symbolic link to `target`.
 pub fn symlinkat(target: impl Arg, dir: impl AsFd, path: impl Arg) -> Result<()> {
-    with_path(target, |target| {
-        with_path(path, |path| {
+    with_c_str("symlinkat", target, |target| {
+        with_c_str("symlinkat", path, |path| {
             rustix::fs::symlinkat(target, &dir, path)
                 .fail(|| format!("symlinkat({}, {}, {})", Text(target), show::fd(&dir), Text(path)))
         })
@@ -115,7 +115,7 @@ pub fn symlinkat(target: impl Arg, dir: impl AsFd, path: impl Arg) -> Result<()>
 
 /// `readlinkat(2)`; an empty path reads the link that `dir` itself is (opened with `O_PATH|O_NOFOLLOW`).
 pub fn readlinkat(dir: impl AsFd, path: impl Arg) -> Result<PathBuf> {
-    with_path(path, |path| {
+    with_c_str("readlinkat", path, |path| {
         rustix::fs::readlinkat(&dir, path, Vec::new())
             .map(|target| PathBuf::from(OsString::from_vec(target.into_bytes())))
             .fail(|| format!("readlinkat({}, {})", show::fd(&dir), Text(path)))
@@ -124,7 +124,7 @@ pub fn readlinkat(dir: impl AsFd, path: impl Arg) -> Result<PathBuf> {
 
 /// `unlinkat(2)`; `AtFlags::REMOVEDIR` for a directory.
 pub fn unlinkat(dir: impl AsFd, path: impl Arg, flags: AtFlags) -> Result<()> {
-    with_path(path, |path| {
+    with_c_str("unlinkat", path, |path| {
         rustix::fs::unlinkat(&dir, path, flags)
             .fail(|| format!("unlinkat({}, {}, {})", show::fd(&dir), Text(path), flags.show()))
     })
@@ -132,8 +132,8 @@ pub fn unlinkat(dir: impl AsFd, path: impl Arg, flags: AtFlags) -> Result<()> {
 
 /// `renameat(2)`: replaces `to` if it exists.
 pub fn renameat(from_dir: impl AsFd, from: impl Arg, to_dir: impl AsFd, to: impl Arg) -> Result<()> {
-    with_path(from, |from| {
-        with_path(to, |to| {
+    with_c_str("renameat", from, |from| {
+        with_c_str("renameat", to, |to| {
             rustix::fs::renameat(&from_dir, from, &to_dir, to).fail(|| {
                 let (from_dir, to_dir) = (show::fd(&from_dir), show::fd(&to_dir));
                 format!("renameat({from_dir}, {}, {to_dir}, {})", Text(from), Text(to))
@@ -150,8 +150,8 @@ pub fn linkat(
     to: impl Arg,
     flags: AtFlags,
 ) -> Result<()> {
-    with_path(from, |from| {
-        with_path(to, |to| {
+    with_c_str("linkat", from, |from| {
+        with_c_str("linkat", to, |to| {
             rustix::fs::linkat(&from_dir, from, &to_dir, to, flags).fail(|| {
                 let (from_dir, to_dir) = (show::fd(&from_dir), show::fd(&to_dir));
                 format!("linkat({from_dir}, {}, {to_dir}, {}, {})", Text(from), Text(to), flags.show())
@@ -162,7 +162,7 @@ pub fn linkat(
 
 /// `access(2)` for executing: with the real user's rights.
 pub fn may_execute(path: impl Arg) -> Result<()> {
-    with_path(path, |path| {
+    with_c_str("access", path, |path| {
         rustix::fs::access(path, rustix::fs::Access::EXEC_OK).fail(|| format!("access({}, X_OK)", Text(path)))
     })
 }
@@ -174,7 +174,7 @@ pub fn fstat(fd: impl AsFd) -> Result<Stat> {
 
 /// `fstatat(2)`.
 pub fn statat(dir: impl AsFd, path: impl Arg, flags: AtFlags) -> Result<Stat> {
-    with_path(path, |path| {
+    with_c_str("fstatat", path, |path| {
         rustix::fs::statat(&dir, path, flags)
             .fail(|| format!("fstatat({}, {}, {})", show::fd(&dir), Text(path), flags.show()))
     })
@@ -200,7 +200,7 @@ pub fn fchmod(fd: impl AsFd, mode: u32) -> Result<()> {
 
 /// `fchmodat(2)`: follows a symbolic link at `path`.
 pub fn fchmodat(dir: impl AsFd, path: impl Arg, mode: u32) -> Result<()> {
-    with_path(path, |path| {
+    with_c_str("fchmodat", path, |path| {
         let mode = Mode::from_raw_mode(mode);
         rustix::fs::chmodat(&dir, path, mode, AtFlags::empty())
             .fail(|| format!("fchmodat({}, {}, {})", show::fd(&dir), Text(path), show::mode(mode)))

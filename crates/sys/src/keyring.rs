@@ -1,13 +1,13 @@
 //! Session keyrings, so that a container doesn't share its caller's keys.
 
-use crate::error::{Errno, Fail, Result, check, retry, with_path};
+use crate::error::{Errno, Fail, Result, check, retry, with_c_str};
 use crate::show::Text;
 use rustix::path::Arg;
 
-/// `keyctl(2)`, `KEYCTL_JOIN_SESSION_KEYRING`: enters a keyring of this name, a new one if there is none that may be
-/// searched; its number.
+/// `keyctl(2)`, `KEYCTL_JOIN_SESSION_KEYRING`: enters a keyring of this name, a new one if there is none that
+/// may be searched; its number.
 pub fn join_session_keyring(name: impl Arg) -> Result<i32> {
-    with_path(name, |name| {
+    with_c_str("keyctl", name, |name| {
         let operation = libc::KEYCTL_JOIN_SESSION_KEYRING;
         // SAFETY: this operation reads a NUL-terminated string, which outlives the call.
         retry(|| check(unsafe { libc::syscall(libc::SYS_keyctl, operation, name.as_ptr(), 0, 0, 0) }))

@@ -1,6 +1,6 @@
 //! Mounts, by descriptor (Linux 5.2 and later) and by path.
 
-use crate::error::{Errno, Error, Fail, Result, check, with_path};
+use crate::error::{Errno, Error, Fail, Result, check, with_c_str};
 use crate::show::{self, Flags, Text};
 use rustix::fs::AtFlags;
 use rustix::path::Arg;
@@ -14,15 +14,15 @@ pub use rustix::mount::{
 
 /// `fsopen(2)`: a new file system of a type, not configured yet.
 pub fn fsopen(kind: impl Arg) -> Result<OwnedFd> {
-    with_path(kind, |kind| {
+    with_c_str("fsopen", kind, |kind| {
         rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).fail(|| format!("fsopen({})", Text(kind)))
     })
 }
 
 /// `fsconfig(2)` with `FSCONFIG_SET_STRING`.
 pub fn fsconfig_string(fd: impl AsFd, key: impl Arg, value: impl Arg) -> Result<()> {
-    with_path(key, |key| {
-        with_path(value, |value| {
+    with_c_str("fsconfig", key, |key| {
+        with_c_str("fsconfig", value, |value| {
             rustix::mount::fsconfig_set_string(&fd, key, value).map_err(|errno| {
                 with_log(&fd, format!("FSCONFIG_SET_STRING, {}, {}", Text(key), Text(value)), errno)
             })
@@ -32,7 +32,7 @@ pub fn fsconfig_string(fd: impl AsFd, key: impl Arg, value: impl Arg) -> Result<
 
 /// `fsconfig(2)` with `FSCONFIG_SET_FLAG`.
 pub fn fsconfig_flag(fd: impl AsFd, key: impl Arg) -> Result<()> {
-    with_path(key, |key| {
+    with_c_str("fsconfig", key, |key| {
         rustix::mount::fsconfig_set_flag(&fd, key)
             .map_err(|errno| with_log(&fd, format!("FSCONFIG_SET_FLAG, {}", Text(key)), errno))
     })
@@ -54,7 +54,8 @@ fn with_log(fd: &impl AsFd, arguments: String, errno: Errno) -> Error {
     }
 }
 
-/// The messages of a file system context: one for each read, `e `, `w ` or `i ` before it; errors and warnings count.
+/// The messages of a file system context: one for each read, `e `, `w ` or `i ` before it; errors and
+/// warnings count.
 fn fs_context_log(fd: &impl AsFd) -> Vec<String> {
     let mut messages = Vec::new();
     let mut buffer = [0; 1024];
@@ -78,7 +79,7 @@ pub fn fsmount(fd: impl AsFd, attributes: MountAttrFlags) -> Result<OwnedFd> {
 
 /// `open_tree(2)`; with `OPEN_TREE_CLONE`, a detached copy of the mount (`AT_RECURSIVE`: of the tree).
 pub fn open_tree(dir: impl AsFd, path: impl Arg, flags: OpenTreeFlags) -> Result<OwnedFd> {
-    with_path(path, |path| {
+    with_c_str("open_tree", path, |path| {
         rustix::mount::open_tree(&dir, path, flags | OpenTreeFlags::OPEN_TREE_CLOEXEC)
             .fail(|| format!("open_tree({}, {}, {})", show::fd(&dir), Text(path), flags.show()))
     })
@@ -94,7 +95,7 @@ pub fn move_mount(from: impl AsFd, to: impl AsFd) -> Result<()> {
 /// `move_mount(2)` from a descriptor to a path, of which a last symbolic link is not followed.
 pub fn move_mount_at(from: impl AsFd, dir: impl AsFd, path: impl Arg) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    with_path(path, |path| {
+    with_c_str("move_mount", path, |path| {
         rustix::mount::move_mount(&from, c"", &dir, path, flags).fail(|| {
             let (from, dir) = (show::fd(&from), show::fd(&dir));
             format!("move_mount({from}, \"\", {dir}, {}, {})", Text(path), flags.show())
@@ -105,11 +106,11 @@ pub fn move_mount_at(from: impl AsFd, dir: impl AsFd, path: impl Arg) -> Result<
 /// The number of `mount_setattr`, the same on all architectures but alpha.
 const SYS_MOUNT_SETATTR: libc::c_long = 442;
 
-/// `mount_setattr(2)` (Linux 5.12) of the mount at `path` (empty: of `dir` itself; a last symbolic link is not
-/// followed) and, if `recursive`, of all below it.
+/// `mount_setattr(2)` (Linux 5.12) of the mount at `path` (empty: of `dir` itself; a last symbolic link is
+/// not followed) and, if `recursive`, of all below it.
 ///
-/// To set an access-time flag, `clear` must have `MOUNT_ATTR__ATIME`. With `userns`, the mount becomes idmapped by that
-/// user namespace.
+/// To set an access-time flag, `clear` must have `MOUNT_ATTR__ATIME`. With `userns`, the mount becomes
+/// idmapped by that user namespace.
 pub fn mount_setattr(
     dir: impl AsFd,
     path: impl Arg,
@@ -126,16 +127,17 @@ pub fn mount_setattr(
         propagation: propagation.map_or(0, |flags| flags.bits().into()),
         userns_fd: userns.map_or(0, |fd| fd.as_raw_fd() as u64),
     };
-    with_path(path, |path| {
-        let mut flags = if path.is_empty() { AtFlags::EMPTY_PATH } else { AtFlags::SYMLINK_NOFOLLOW };
-        flags.set(AtFlags::from_bits_retain(libc::AT_RECURSIVE as u32), recursive);
-        mount_setattr_raw(dir.as_fd(), path, flags, &attributes).fail(|| {
+    with_c_str("mount_setattr", path, |path| {
+        let flags = if path.is_empty() { AtFlags::EMPTY_PATH } else { AtFlags::SYMLINK_NOFOLLOW };
+        let below = if recursive { libc::AT_RECURSIVE as u32 } else { 0 };
+        mount_setattr_raw(dir.as_fd(), path, flags.bits() | below, &attributes).fail(|| {
             let propagation = propagation.map_or("0".into(), |flags| flags.show());
             let attributes =
                 format!("set={}, clear={}, propagation={propagation}", (set | idmap).show(), clear.show());
             let userns = userns.map_or(String::new(), |fd| format!(", userns={}", show::Fd(fd)));
             let (dir, path) = (show::fd(&dir), Text(path));
-            format!("mount_setattr({dir}, {path}, {}, {attributes}{userns})", flags.show())
+            let recursive = if recursive { "|AT_RECURSIVE" } else { "" };
+            format!("mount_setattr({dir}, {path}, {}{recursive}, {attributes}{userns})", flags.show())
         })
     })
 }
@@ -152,14 +154,14 @@ struct KernelAttributes {
 fn mount_setattr_raw(
     dir: BorrowedFd,
     path: &CStr,
-    flags: AtFlags,
+    flags: u32,
     attributes: &KernelAttributes,
 ) -> std::result::Result<(), Errno> {
     let (attributes, size) = (std::ptr::from_ref(attributes), size_of::<KernelAttributes>());
-    // SAFETY: a borrowed descriptor, a NUL-terminated path and a structure of `size` bytes; all outlive the call.
-    let set = unsafe {
-        libc::syscall(SYS_MOUNT_SETATTR, dir.as_raw_fd(), path.as_ptr(), flags.bits(), attributes, size)
-    };
+    // SAFETY: a borrowed descriptor, a NUL-terminated path and a structure of `size` bytes; all outlive the
+    // call.
+    let set =
+        unsafe { libc::syscall(SYS_MOUNT_SETATTR, dir.as_raw_fd(), path.as_ptr(), flags, attributes, size) };
     check(set).map(drop)
 }
 
@@ -171,9 +173,9 @@ pub fn mount(
     flags: MountFlags,
     data: Option<&CStr>,
 ) -> Result<()> {
-    with_path(source, |source| {
-        with_path(target, |target| {
-            with_path(kind, |kind| {
+    with_c_str("mount", source, |source| {
+        with_c_str("mount", target, |target| {
+            with_c_str("mount", kind, |kind| {
                 rustix::mount::mount(source, target, kind, flags, data).fail(|| {
                     let (source, target, kind) = (Text(source), Text(target), Text(kind));
                     format!("mount({source}, {target}, {kind}, {}, {})", flags.show(), show_data(data))
@@ -189,8 +191,8 @@ fn show_data(data: Option<&CStr>) -> String {
 
 /// `mount(2)` with `MS_BIND`, and with `MS_REC` if `recursive`.
 pub fn mount_bind(source: impl Arg, target: impl Arg, recursive: bool) -> Result<()> {
-    with_path(source, |source| {
-        with_path(target, |target| {
+    with_c_str("mount", source, |source| {
+        with_c_str("mount", target, |target| {
             let (bound, flags) = match recursive {
                 true => (rustix::mount::mount_bind_recursive(source, target), "MS_BIND|MS_REC"),
                 false => (rustix::mount::mount_bind(source, target), "MS_BIND"),
@@ -202,7 +204,7 @@ pub fn mount_bind(source: impl Arg, target: impl Arg, recursive: bool) -> Result
 
 /// `mount(2)` with `MS_REMOUNT`; with `MountFlags::BIND`, of the mount's flags alone.
 pub fn mount_remount(target: impl Arg, flags: MountFlags, data: Option<&CStr>) -> Result<()> {
-    with_path(target, |target| {
+    with_c_str("mount", target, |target| {
         rustix::mount::mount_remount(target, flags, data.unwrap_or(c"")).fail(|| {
             format!("mount(NULL, {}, NULL, MS_REMOUNT|{}, {})", Text(target), flags.show(), show_data(data))
         })
@@ -211,7 +213,7 @@ pub fn mount_remount(target: impl Arg, flags: MountFlags, data: Option<&CStr>) -
 
 /// `mount(2)` that changes how mounts propagate; with `MountPropagationFlags::REC`, of all below as well.
 pub fn mount_propagation(target: impl Arg, flags: MountPropagationFlags) -> Result<()> {
-    with_path(target, |target| {
+    with_c_str("mount", target, |target| {
         rustix::mount::mount_change(target, flags)
             .fail(|| format!("mount(NULL, {}, NULL, {}, NULL)", Text(target), flags.show()))
     })
@@ -219,15 +221,15 @@ pub fn mount_propagation(target: impl Arg, flags: MountPropagationFlags) -> Resu
 
 /// `umount2(2)`.
 pub fn umount(target: impl Arg, flags: UnmountFlags) -> Result<()> {
-    with_path(target, |target| {
+    with_c_str("umount2", target, |target| {
         rustix::mount::unmount(target, flags).fail(|| format!("umount2({}, {})", Text(target), flags.show()))
     })
 }
 
 /// `pivot_root(2)`: `new` becomes the root, the root before it is mounted at `old`.
 pub fn pivot_root(new: impl Arg, old: impl Arg) -> Result<()> {
-    with_path(new, |new| {
-        with_path(old, |old| {
+    with_c_str("pivot_root", new, |new| {
+        with_c_str("pivot_root", old, |old| {
             rustix::process::pivot_root(new, old).fail(|| format!("pivot_root({}, {})", Text(new), Text(old)))
         })
     })
@@ -235,5 +237,7 @@ pub fn pivot_root(new: impl Arg, old: impl Arg) -> Result<()> {
 
 /// `chroot(2)`.
 pub fn chroot(path: impl Arg) -> Result<()> {
-    with_path(path, |path| rustix::process::chroot(path).fail(|| format!("chroot({})", Text(path))))
+    with_c_str("chroot", path, |path| {
+        rustix::process::chroot(path).fail(|| format!("chroot({})", Text(path)))
+    })
 }

@@ -107,7 +107,9 @@ impl std::error::Error for Refusal {}
 pub fn admit(request: &AdmissionRequest) -> Result<Admission, Refusal> {
     if !request.trusted_issuers.is_empty() {
         let issuers = request.trusted_issuers.join(", ");
-        return Err(Refusal { reason: format!("trusted issuers ({issuers}) can't be checked by this version") });
+        return Err(Refusal {
+            reason: format!("trusted issuers ({issuers}) can't be checked by this version"),
+        });
     }
     if let Some(bits) = request.minimum_entropy {
         return Err(Refusal {

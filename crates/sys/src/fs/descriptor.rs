@@ -1,7 +1,7 @@
 //! Descriptors themselves: copying, adopting, locking, pipes and memory files.
 
-use crate::error::{Errno, Fail, Result, retry, with_path};
-use crate::show::{self, Text};
+use crate::error::{Errno, Fail, Result, retry, with_c_str};
+use crate::show::{self, Flags, Text};
 use rustix::fs::{FlockOperation, MemfdFlags, SealFlags};
 use rustix::io::FdFlags;
 use rustix::path::Arg;
@@ -41,7 +41,8 @@ pub fn dup(fd: impl AsFd) -> Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(&fd, 3).fail(|| format!("fcntl({}, F_DUPFD_CLOEXEC, 3)", show::fd(&fd)))
 }
 
-/// `dup2(2)` onto standard input (0), output (1) or error (2), which stay open across exec. `EBADF` for other numbers.
+/// `dup2(2)` onto standard input (0), output (1) or error (2), which stay open across exec. `EBADF` for other
+/// numbers.
 pub fn dup2_stdio(fd: impl AsFd, number: u32) -> Result<()> {
     let call = || format!("dup2({}, {number})", show::fd(&fd));
     if i64::from(fd.as_fd().as_raw_fd()) == i64::from(number) {
@@ -61,17 +62,18 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).fail(|| "pipe2(O_CLOEXEC)".into())
 }
 
-/// `memfd_create(2)`: an empty file in memory that may be executed, whatever `vm.memfd_noexec` makes the default.
+/// `memfd_create(2)`: an empty file in memory that may be executed, whatever `vm.memfd_noexec` makes the
+/// default.
 pub fn memfd_create(name: impl Arg, allow_sealing: bool) -> Result<OwnedFd> {
     let mut flags = MemfdFlags::CLOEXEC;
     flags.set(MemfdFlags::ALLOW_SEALING, allow_sealing);
-    with_path(name, |name| {
+    with_c_str("memfd_create", name, |name| {
         let made = match rustix::fs::memfd_create(name, flags | MemfdFlags::EXEC) {
             // Before Linux 6.3 there was no such flag, and every memfd was executable.
             Err(Errno::INVAL) => rustix::fs::memfd_create(name, flags),
             made => made,
         };
-        made.fail(|| format!("memfd_create({}, {flags:?})", Text(name)))
+        made.fail(|| format!("memfd_create({}, {})", Text(name), flags.show()))
     })
 }
 
@@ -79,7 +81,7 @@ pub fn memfd_create(name: impl Arg, allow_sealing: bool) -> Result<OwnedFd> {
 pub fn memfd_seal(fd: impl AsFd) -> Result<()> {
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     rustix::fs::fcntl_add_seals(&fd, seals)
-        .fail(|| format!("fcntl({}, F_ADD_SEALS, {seals:?})", show::fd(&fd)))
+        .fail(|| format!("fcntl({}, F_ADD_SEALS, {})", show::fd(&fd), seals.show()))
 }
 
 /// Whether the descriptor is a memory file that nobody can write or change in size any more.
@@ -97,7 +99,8 @@ pub fn cloexec(fd: impl AsFd) -> Result<bool> {
 /// Sets whether the descriptor is closed by exec.
 pub fn set_cloexec(fd: impl AsFd, on: bool) -> Result<()> {
     let flags = if on { FdFlags::CLOEXEC } else { FdFlags::empty() };
-    rustix::io::fcntl_setfd(&fd, flags).fail(|| format!("fcntl({}, F_SETFD, {flags:?})", show::fd(&fd)))
+    rustix::io::fcntl_setfd(&fd, flags)
+        .fail(|| format!("fcntl({}, F_SETFD, {})", show::fd(&fd), if on { "FD_CLOEXEC" } else { "0" }))
 }
 
 /// Sets whether reading and writing wait (`O_NONBLOCK`). It holds for all who share the open file, in other
@@ -109,16 +112,16 @@ pub fn set_nonblocking(fd: impl AsFd, on: bool) -> Result<()> {
 
 /// Adopts a descriptor that this process was started with and knows by number, and makes it close-on-exec.
 ///
-/// Each number may be adopted once, by the one piece of code that the protocol with the parent gives it to. `EBADF` if
-/// it is not open.
+/// Each number may be adopted once, by the one piece of code that the protocol with the parent gives it to.
+/// `EBADF` if it is not open.
 pub fn take_fd(number: u32) -> Result<OwnedFd> {
     let call = || format!("fcntl({number}, F_SETFD, FD_CLOEXEC)");
     let raw = RawFd::try_from(number).map_err(|_| Errno::BADF).fail(call)?;
     // SAFETY: `raw` is not negative, and is borrowed only for the call below, which fails if it is not open.
     let borrowed = unsafe { BorrowedFd::borrow_raw(raw) };
     rustix::io::fcntl_setfd(borrowed, FdFlags::CLOEXEC).fail(call)?;
-    // SAFETY: it is open, as the call has just shown, and nobody else owns it: it was inherited, and the caller is the
-    // one whom the start protocol gives this number to.
+    // SAFETY: it is open, as the call has just shown, and nobody else owns it: it was inherited, and the
+    // caller is the one whom the start protocol gives this number to.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 

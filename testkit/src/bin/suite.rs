@@ -1,0 +1,160 @@
+//! Runs every test of the workspace and tells the sum: what `make test` starts.
+//!
+//! Lanes, in this order: the programs under test are built; cargo-nextest runs all tests; cargo runs the
+//! examples of the documentation; the leak detector looks at the machine. Each tells its minutes. The reasons
+//! of the skipped follow, and the last line is the sum: `N passed, N failed, N skipped`. A test that was
+//! skipped is not counted as passed. The exit status is 0 if nothing failed and something passed.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "its output is its purpose")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use std::time::Instant;
+use testkit::{Leaks, Temp, programs, skip};
+
+/// How many tests went which way; `passed` still holds the skipped, which return without a failure.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Sum {
+    passed: usize,
+    failed: usize,
+}
+
+impl Sum {
+    const FAILED: Self = Self { passed: 0, failed: 1 };
+
+    fn and(self, other: Self) -> Self {
+        Self { passed: self.passed + other.passed, failed: self.failed + other.failed }
+    }
+}
+
+fn main() -> ExitCode {
+    let temp = Temp::new("suite");
+    let skips = temp.path().join("skips");
+    let programs = lane("build", programs::build_all);
+    let leaks = Leaks::whole_suite();
+    let sum = lane("tests", || nextest(&programs, &skips));
+    let sum = sum.and(lane("examples", || examples(&programs)));
+    let sum = sum.and(lane("leaks", || machine(&leaks)));
+    let skipped = reasons(&fs::read_to_string(&skips).unwrap_or_default());
+    for (name, reason) in &skipped {
+        println!("skipped: {name}: {reason}");
+    }
+    let passed = sum.passed.saturating_sub(skipped.len());
+    println!("{passed} passed, {} failed, {} skipped", sum.failed, skipped.len());
+    if sum.failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs a part of the suite and tells how long it took.
+fn lane<T>(name: &str, run: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = run();
+    println!("{name}: {:.1} minutes", start.elapsed().as_secs_f64() / 60.0);
+    result
+}
+
+fn nextest(programs: &[(&'static str, PathBuf)], skips: &Path) -> Sum {
+    let report = target().join("nextest/ci/junit.xml");
+    if report.exists() {
+        fs::remove_file(&report).expect("remove the old report");
+    }
+    let mut command = programs::cargo();
+    command.args(["nextest", "run", "--workspace", "--locked", "--cargo-profile", "ci", "--profile", "ci"]);
+    command.args(["--no-fail-fast"]).env(skip::SKIPS, skips).envs(programs.iter().cloned());
+    let status = command.status().expect("run cargo nextest");
+    let sum = fs::read_to_string(&report).ok().and_then(|report| counted(&report)).unwrap_or_default();
+    if !status.success() && sum.failed == 0 {
+        println!("failed: cargo nextest: {status}");
+        return sum.and(Sum::FAILED);
+    }
+    sum
+}
+
+/// The sum in the first tag of a JUnit report.
+fn counted(report: &str) -> Option<Sum> {
+    let tag = report.split_once("<testsuites ")?.1.split_once('>')?.0;
+    let number = |name: &str| {
+        let value = tag.split_once(&format!("{name}=\""))?.1.split_once('"')?.0;
+        value.parse::<usize>().ok()
+    };
+    let failed = number("failures")? + number("errors")?;
+    Some(Sum { passed: number("tests")?.checked_sub(failed)?, failed })
+}
+
+fn examples(programs: &[(&'static str, PathBuf)]) -> Sum {
+    let mut command = programs::cargo();
+    command.args(["test", "--doc", "--workspace", "--locked", "--profile", "ci", "--no-fail-fast"]);
+    let output = command.envs(programs.iter().cloned()).stderr(Stdio::inherit()).output();
+    let output = output.expect("run cargo test --doc");
+    let text = String::from_utf8_lossy(&output.stdout);
+    print!("{text}");
+    let sum = text.lines().filter_map(result).fold(Sum::default(), Sum::and);
+    if !output.status.success() && sum.failed == 0 {
+        println!("failed: cargo test --doc: {}", output.status);
+        return sum.and(Sum::FAILED);
+    }
+    sum
+}
+
+/// Reads libtest's `test result: ok. 3 passed; 0 failed; …`.
+fn result(line: &str) -> Option<Sum> {
+    let counts = line.strip_prefix("test result: ")?.split_once(". ")?.1;
+    let number = |what: &str| {
+        let part = counts.split("; ").find(|part| part.ends_with(what))?;
+        part.split(' ').next()?.parse().ok()
+    };
+    Some(Sum { passed: number("passed")?, failed: number("failed")? })
+}
+
+/// The leak detector over the whole suite counts as one test.
+fn machine(leaks: &Leaks) -> Sum {
+    let left = leaks.left();
+    if left.is_empty() {
+        return Sum { passed: 1, failed: 0 };
+    }
+    println!("failed: left behind by the suite:\n  {}", left.join("\n  "));
+    Sum::FAILED
+}
+
+/// `<binary> <test>: <reason>` a line; a test that skips twice counts once, with its first reason.
+fn reasons(lines: &str) -> BTreeMap<String, String> {
+    let mut reasons = BTreeMap::new();
+    for (name, reason) in lines.lines().filter_map(|line| line.split_once(": ")) {
+        reasons.entry(name.to_owned()).or_insert(reason.to_owned());
+    }
+    reasons
+}
+
+fn target() -> PathBuf {
+    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    programs::workspace().join(named.unwrap_or("target".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_of_nextest_is_counted() {
+        let report = r#"<?xml version="1.0"?>
+<testsuites name="nextest-run" tests="24" failures="2" errors="1" uuid="x" time="1.0">
+    <testsuite name="testkit" tests="9" disabled="0" errors="0" failures="0">"#;
+        assert_eq!(counted(report), Some(Sum { passed: 21, failed: 3 }));
+        assert_eq!(counted("<html>"), None);
+    }
+
+    #[test]
+    fn the_results_of_libtest_are_counted() {
+        let line = "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out";
+        assert_eq!(result(line), Some(Sum { passed: 3, failed: 1 }));
+        assert_eq!(result("running 3 tests"), None);
+    }
+
+    #[test]
+    fn each_skipped_test_counts_once() {
+        let found = reasons("a::b t::one: needs root\na::b t::two: needs x: y\na::b t::one: later\n");
+        let expected = [("a::b t::one", "needs root"), ("a::b t::two", "needs x: y")];
+        assert_eq!(found, expected.map(|(name, reason)| (name.into(), reason.into())).into());
+    }
+}

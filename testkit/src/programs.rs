@@ -1,0 +1,110 @@
+//! Where the programs under test are: named by the environment, otherwise built by cargo.
+//!
+//! `make test` builds each once and names it, so that a test never waits for a build. A single test that is
+//! started by hand has cargo build what is not fresh, and says so: a stale program is never tested.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// A program of the workspace that tests run.
+struct Program {
+    variable: &'static str,
+    package: &'static str,
+    name: &'static str,
+    profile: &'static str,
+}
+
+/// The release door, as users get it: `FORGEONE_BIN`.
+const DOOR: Program =
+    Program { variable: "FORGEONE_BIN", package: "forgeone", name: "forgeone", profile: "release" };
+
+/// The door with its symbols, for tests that read them: `FORGEONE_UNSTRIPPED_BIN`.
+const UNSTRIPPED: Program =
+    Program { variable: "FORGEONE_UNSTRIPPED_BIN", package: "forgeone", name: "forgeone", profile: "ci" };
+
+/// The program that tells what it sees inside a container: `FORGEONE_PROBE_BIN`.
+const PROBE: Program =
+    Program { variable: "FORGEONE_PROBE_BIN", package: "testkit", name: "probe", profile: "ci" };
+
+/// The release door.
+pub fn forgeone() -> PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| DOOR.path()).clone()
+}
+
+/// The door with its symbols, built with the tests' profile.
+pub fn unstripped() -> PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| UNSTRIPPED.path()).clone()
+}
+
+/// The probe, static: it runs in an empty root file system.
+pub fn probe() -> PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| PROBE.path()).clone()
+}
+
+/// Builds all of them; gives the variables that name them to the tests.
+pub fn build_all() -> Vec<(&'static str, PathBuf)> {
+    [DOOR, UNSTRIPPED, PROBE].into_iter().map(|program| (program.variable, program.path())).collect()
+}
+
+/// The workspace's directory.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("testkit lies in the workspace")
+}
+
+/// `cargo`, the one that runs the tests, in the workspace.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    command.current_dir(workspace()).stdin(Stdio::null());
+    command
+}
+
+impl Program {
+    fn path(&self) -> PathBuf {
+        match std::env::var_os(self.variable) {
+            Some(path) => {
+                let path = PathBuf::from(path);
+                assert!(path.is_file(), "{} names no file: {}", self.variable, path.display());
+                path
+            }
+            None => self.build(),
+        }
+    }
+
+    fn build(&self) -> PathBuf {
+        let Self { variable, package, name, profile } = self;
+        eprintln!("{variable} is not set: cargo builds {name} (profile {profile}) if it is not fresh");
+        let mut build = cargo();
+        build.args(["build", "--locked", "--package", package, "--bin", name, "--profile", profile]);
+        build.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+        let output = build.output().expect("run cargo build");
+        assert!(output.status.success(), "cargo build --package {package} --profile {profile} failed");
+        executable(&output.stdout, name).expect("cargo build tells no executable")
+    }
+}
+
+/// The executable's path in cargo's messages, one JSON object a line.
+fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
+    let lines = messages.split(|byte| *byte == b'\n');
+    let messages = lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
+    let mut ours = messages.filter(|message| message["target"]["name"] == name);
+    ours.find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_found_among_cargos_messages() {
+        let messages = br#"{"reason":"compiler-artifact","target":{"name":"forgeone"},"executable":null}
+not json
+{"reason":"compiler-artifact","target":{"name":"probe"},"executable":"/t/probe"}
+{"reason":"compiler-artifact","target":{"name":"forgeone"},"executable":"/t/forgeone"}"#;
+        assert_eq!(executable(messages, "forgeone"), Some("/t/forgeone".into()));
+        assert_eq!(executable(messages, "other"), None);
+    }
+}

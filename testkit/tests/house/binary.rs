@@ -1,0 +1,61 @@
+//! What the door's binary is: one small static file that starts without a loader.
+
+use testkit::{Elf, programs};
+
+/// Two MiB, stripped: what is re-executed, or copied, at each start.
+const SIZE: usize = 2 << 20;
+
+/// Relocations that a start applies, each of which dirties a page. The empty door has 1,636, which are glibc's
+/// and the standard library's; the bound is to be drawn close above what the finished door has.
+const RELOCATIONS: u64 = 6_000;
+
+/// Functions of glibc that load shared libraries of the host in a static program.
+/// User and group names of a container are read by own code; nothing is ever resolved.
+const NSS: &[&str] = &[
+    "getpwnam",
+    "getpwnam_r",
+    "getpwuid",
+    "getpwuid_r",
+    "getpwent",
+    "getgrnam",
+    "getgrnam_r",
+    "getgrgid",
+    "getgrgid_r",
+    "getgrent",
+    "getgrouplist",
+    "initgroups",
+    "getspnam",
+    "getaddrinfo",
+    "getnameinfo",
+    "gethostbyname",
+    "gethostbyname_r",
+    "gethostbyaddr",
+    "gethostbyaddr_r",
+    "getservbyname",
+    "getservbyport",
+    "getprotobyname",
+    "__nss_database_get",
+    "__nss_module_load",
+];
+
+#[test]
+fn the_door_is_static_stripped_and_at_most_two_mib() {
+    let elf = Elf::read(&programs::forgeone()).unwrap();
+    assert!(elf.is_static().unwrap(), "needs {:?}", elf.interpreter());
+    assert_eq!(elf.symbols().unwrap(), [""; 0]);
+    assert!(elf.size() <= SIZE, "{} bytes are more than {SIZE}", elf.size());
+}
+
+#[test]
+fn the_door_needs_few_relocations() {
+    let count = Elf::read(&programs::forgeone()).unwrap().relocations().unwrap();
+    assert!(count <= RELOCATIONS, "{count} relocations are more than {RELOCATIONS}");
+}
+
+#[test]
+fn the_door_has_nothing_of_nss() {
+    let symbols = Elf::read(&programs::unstripped()).unwrap().symbols().unwrap();
+    assert!(symbols.iter().any(|symbol| symbol == "main"), "no symbols to look at");
+    let found: Vec<_> = NSS.iter().filter(|name| symbols.iter().any(|symbol| symbol == *name)).collect();
+    assert!(found.is_empty(), "the door links {found:?}");
+}
