@@ -32,7 +32,7 @@ fn all(out: &mut String) -> std::fmt::Result {
     flags(out, "global options", GLOBAL)?;
     writeln!(
         out,
-        "\nDEBUG=1 is as --debug, FORGEONE_ROOT as --root. Containers are found by their state root."
+        "\nDEBUG=1 is as --debug, FORGEONE_ROOT as --root. A command sees the containers of its state root."
     )
 }
 

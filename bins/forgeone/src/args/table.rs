@@ -66,7 +66,7 @@ pub(crate) const GLOBAL: &[Flag] = &[
         "root",
         None,
         "DIR",
-        "where states are kept (/run/forgeone; $XDG_RUNTIME_DIR/forgeone if not root)",
+        "where states are kept (root: /run/forgeone, others: $XDG_RUNTIME_DIR/forgeone)",
     ),
     value("log", None, "FILE", "append errors to FILE as well as to standard error"),
     value("log-format", None, "FORMAT", "of the log: text or json (text)"),
@@ -185,7 +185,9 @@ The signal is a name, with or without SIG, or a number; TERM if there is none.
 The config starts sh in a terminal, over the root file system in ./rootfs; edit
 it to your needs. A file that exists is not overwritten.
 
-    mkdir -p web/rootfs && cd web && forgeone spec && forgeone run web",
+    mkdir -p web/rootfs            # and put a root file system there
+    cd web && forgeone spec
+    forgeone run web",
         flags: &[
             value("bundle", Some('b'), "DIR", "the bundle (the current directory)"),
             value("output", None, "FILE", "file in the bundle (config.json); - is standard output"),

@@ -1,3 +1,4 @@
+//! Words and what they come to.
 #![allow(clippy::unwrap_used)]
 use super::*;
 

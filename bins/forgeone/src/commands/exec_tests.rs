@@ -1,3 +1,4 @@
+//! What `exec`'s options make of a process.
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::args::{Parsed, Values, parse};

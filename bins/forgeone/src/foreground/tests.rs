@@ -1,3 +1,4 @@
+//! What is done with which signal.
 #![allow(clippy::unwrap_used)]
 use super::*;
 use forgeone_sys::signal::signal_number;
