@@ -11,9 +11,6 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The commit that it was built from, where the build was told.
 pub(crate) const COMMIT: Option<&str> = option_env!("FORGEONE_COMMIT");
 
-/// The exit status of an unknown command, as runc's.
-const UNKNOWN_COMMAND: u8 = 3;
-
 /// What `--version` prints.
 pub(crate) fn version() -> String {
     let commit = COMMIT.map(|commit| format!("commit: {commit}\n")).unwrap_or_default();
@@ -31,9 +28,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// The words made no call.
     pub(crate) fn of_misuse(misuse: Misuse) -> Self {
-        let unknown = misuse.command.is_none() && misuse.error.kind() == Kind::NotFound;
-        let error = if unknown { misuse.error.into_kind(Kind::Usage) } else { misuse.error };
-        Self { error, command: misuse.command, status: if unknown { UNKNOWN_COMMAND } else { 1 } }
+        Self { error: misuse.error, command: misuse.command, status: misuse.status }
     }
 
     /// Something besides a command failed.

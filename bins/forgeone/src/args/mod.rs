@@ -54,11 +54,19 @@ pub(crate) fn usage(message: impl Into<String>) -> Error {
 /// Why the words make no call: the failure, and the command that they name, if they do.
 #[derive(Debug)]
 pub(crate) struct Misuse {
-    /// What is wrong; [`Kind::NotFound`] for a command that doesn't exist.
+    /// What is wrong.
     pub(crate) error: Error,
     /// Whose help tells more.
     pub(crate) command: Option<&'static Command>,
+    /// The exit status, as runc's.
+    pub(crate) status: u8,
 }
+
+/// The exit status of words that aren't understood.
+const MISUSED: u8 = 1;
+
+/// The exit status of a command that doesn't exist.
+const UNKNOWN: u8 = 3;
 
 /// Parses the words behind the program's name. Global options go to `global` as they are found, so that a failure
 /// further on can still be logged where they say.
@@ -67,7 +75,7 @@ pub(crate) fn parse(
     global: &mut Values,
 ) -> std::result::Result<Parsed, Misuse> {
     let mut words = Words { parser: Parser::from_args(words), ended: false };
-    let name = match words.global(global).map_err(|error| Misuse { error, command: None })? {
+    let name = match words.global(global).map_err(|error| Misuse { error, command: None, status: MISUSED })? {
         Some(Before::Command(name)) => name,
         Some(Before::Version) => return Ok(Parsed::Version),
         None => return Ok(Parsed::Help(None)),
@@ -77,13 +85,17 @@ pub(crate) fn parse(
         return Ok(Parsed::Help(Some(find(&topic)?)));
     }
     let command = find(&name)?;
-    words.call(command, global).map_err(|e| Misuse { error: e.during(command.name), command: Some(command) })
+    words.call(command, global).map_err(|e| Misuse {
+        error: e.during(command.name),
+        command: Some(command),
+        status: MISUSED,
+    })
 }
 
 fn find(name: &OsStr) -> std::result::Result<&'static Command, Misuse> {
     command(name).ok_or_else(|| {
-        let error = Error::new(Kind::NotFound, format!("unknown command {}", name.to_string_lossy()));
-        Misuse { error, command: None }
+        let error = usage(format!("unknown command {}", name.to_string_lossy()));
+        Misuse { error, command: None, status: UNKNOWN }
     })
 }
 

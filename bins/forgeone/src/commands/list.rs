@@ -28,7 +28,7 @@ pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
 
 /// The containers that can be read; of the others it is said why not.
 fn rows(door: &Door) -> Result<Vec<Row>> {
-    if door.root.named && !door.root.path.exists() {
+    if door.root.named && door.root.path.try_exists().is_ok_and(|there| !there) {
         return Err(usage(format!("option --root: {} does not exist", door.root.path.display())));
     }
     let found = door.runtime.list()?;

@@ -12,13 +12,13 @@ pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
     let detach = call.flags.switch("detach");
     let options = create_options(call, detach)?;
     make_runtime_dir(&door.root)?;
+    if detach {
+        return detached(door, call.id()?, &options);
+    }
     if !call.flags.switch("no-subreaper") {
         set_child_subreaper(true)?;
     }
-    match detach {
-        true => detached(door, call.id()?, &options),
-        false => attended(door, call.id()?, &options, call.flags.switch("keep")),
-    }
+    attended(door, call.id()?, &options, call.flags.switch("keep"))
 }
 
 fn detached(door: &Door, id: &str, options: &CreateOptions) -> Result<u8> {
