@@ -9,6 +9,7 @@ mod place;
 
 pub use content::{
     copy_file, read, read_dir, read_file_at, read_to_end, read_up_to, rewind, write_all, write_file_at,
+    write_once,
 };
 pub use descriptor::{
     cloexec, dup, dup2_stdio, fd_path, flock_exclusive, fsync, is_sealed, memfd_create, memfd_seal, pipe,

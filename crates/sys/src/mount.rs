@@ -202,6 +202,16 @@ pub fn mount_bind(source: impl Arg, target: impl Arg, recursive: bool) -> Result
     })
 }
 
+/// `mount(2)` with `MS_MOVE`.
+pub fn mount_move(source: impl Arg, target: impl Arg) -> Result<()> {
+    with_c_str("mount", source, |source| {
+        with_c_str("mount", target, |target| {
+            rustix::mount::mount_move(source, target)
+                .fail(|| format!("mount({}, {}, NULL, MS_MOVE, NULL)", Text(source), Text(target)))
+        })
+    })
+}
+
 /// `mount(2)` with `MS_REMOUNT`; with `MountFlags::BIND`, of the mount's flags alone.
 pub fn mount_remount(target: impl Arg, flags: MountFlags, data: Option<&CStr>) -> Result<()> {
     with_c_str("mount", target, |target| {

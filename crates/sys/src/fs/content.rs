@@ -62,13 +62,17 @@ pub fn read_file_at(dir: impl AsFd, path: impl Arg, max: usize) -> Result<Vec<u8
 /// file stays.
 pub fn write_file_at(dir: impl AsFd, path: impl Arg, bytes: &[u8]) -> Result<()> {
     with_c_str("openat", path, |path| {
-        let fd = openat(&dir, path, OFlags::WRONLY | OFlags::NOCTTY, Mode::empty())?;
-        let call = || format!("write({}, {})", show::fd(&fd), show::data(bytes));
-        match retry(|| rustix::io::write(&fd, bytes)).fail(call)? {
-            count if count == bytes.len() => Ok(()),
-            count => Err(Error::new(format!("{} = {count}", call()), Errno::IO)),
-        }
+        write_once(openat(&dir, path, OFlags::WRONLY | OFlags::NOCTTY, Mode::empty())?, bytes)
     })
+}
+
+/// A single `write(2)`, as files of procfs, sysfs and cgroups want it; a short write is an error (`EIO`).
+pub fn write_once(fd: impl AsFd, bytes: &[u8]) -> Result<()> {
+    let call = || format!("write({}, {})", show::fd(&fd), show::data(bytes));
+    match retry(|| rustix::io::write(&fd, bytes)).fail(call)? {
+        count if count == bytes.len() => Ok(()),
+        count => Err(Error::new(format!("{} = {count}", call()), Errno::IO)),
+    }
 }
 
 /// Writes all of `bytes`, in as many `write(2)` as it takes.
