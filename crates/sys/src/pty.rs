@@ -32,13 +32,12 @@ pub fn open_pty(devpts: impl AsFd) -> Result<Pty> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NOFOLLOW;
     let master = open_device(&devpts, "ptmx", flags, |device| device == PTMX)?;
     rustix::pty::unlockpt(&master).fail(|| format!("ioctl({}, TIOCSPTLCK, 0)", show::fd(&master)))?;
-    let peer_flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let peer = match rustix::pty::ioctl_tiocgptpeer(&master, peer_flags) {
-        Err(Errno::NOTTY | Errno::INVAL | Errno::NOSYS | Errno::PERM) => {
+    let peer = match open_peer(&master) {
+        Err(e) if matches!(e.errno(), Errno::NOTTY | Errno::INVAL | Errno::NOSYS | Errno::PERM) => {
             let number = pty_number(&master)?.to_string();
             open_device(&devpts, &number, flags, |(major, _)| (PTS_MAJOR..PTS_MAJOR + 8).contains(&major))?
         }
-        result => result.fail(|| format!("ioctl({}, TIOCGPTPEER, O_RDWR|O_NOCTTY)", show::fd(&master)))?,
+        result => result?,
     };
     Ok(Pty { master, peer })
 }
@@ -66,6 +65,13 @@ fn check_device(fd: &OwnedFd, name: &str, expected: &impl Fn((u32, u32)) -> bool
         return Ok(());
     }
     Err(Error::new(format!("{}: not the terminal device {name:?} of a devpts", show::fd(fd)), Errno::NODEV))
+}
+
+/// `TIOCGPTPEER` (Linux 4.13): opens the peer of a master, wherever it is mounted.
+pub fn open_peer(master: impl AsFd) -> Result<OwnedFd> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    rustix::pty::ioctl_tiocgptpeer(&master, flags)
+        .fail(|| format!("ioctl({}, TIOCGPTPEER, O_RDWR|O_NOCTTY)", show::fd(&master)))
 }
 
 /// The pty's number: its peer's name in the devpts (`TIOCGPTN`).
