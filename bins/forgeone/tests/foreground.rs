@@ -40,6 +40,7 @@ fn main() {
         ("signals_reach_a_program_without_a_pidfd", signals_reach_a_program_without_a_pidfd),
         ("orphans_are_reaped", orphans_are_reaped),
         ("a_script_is_typed_to_a_terminal_up_to_its_end", a_script_is_typed_to_a_terminal_up_to_its_end),
+        ("the_end_of_input_ends_a_shell_that_edits_lines", the_end_of_input_ends_a_shell_that_edits_lines),
         ("a_terminal_works_without_input", a_terminal_works_without_input),
         ("output_that_nobody_reads_hangs_the_terminal_up", output_that_nobody_reads_hangs_the_terminal_up),
         ("all_output_is_shown_before_the_end", all_output_is_shown_before_the_end),
@@ -164,12 +165,22 @@ fn seen_at_the_end(mut seen: File) -> String {
 
 fn a_script_is_typed_to_a_terminal_up_to_its_end() {
     let (terminal, seen, foreground) = (new_terminal(), streams("one\ntwo\n"), prepare());
-    let status =
-        foreground.attend(start("test -t 0 && stty -echo && cat && exit 9", Some(terminal))).unwrap();
+    // The end is there for each program that reads, also for one that had not started when it came.
+    let script = "test -t 0 && stty -echo && cat && cat && ! read line && exit 9";
+    let status = foreground.attend(start(script, Some(terminal))).unwrap();
     let text = seen_at_the_end(seen);
-    assert_eq!(status, 9, "{text}");
+    assert_eq!(status, 9, "{text:?}");
     // What was typed before the echo was off is there twice.
     assert!(text.ends_with("one\ntwo\n") && !text.contains('\r'), "{text:?}");
+}
+
+/// Programs that edit their line set the terminal anew for each: what was typed for the end of the file is lost then.
+fn the_end_of_input_ends_a_shell_that_edits_lines() {
+    let (terminal, seen, foreground) = (new_terminal(), streams("exit_status=6\n"), prepare());
+    let script = "while :; do stty -icanon min 1; key=$(dd bs=1 count=1 2>/dev/null | od -An -tx1); \
+                  stty icanon; [ $key = 04 ] && exit 6; done";
+    let status = foreground.attend(start(script, Some(terminal))).unwrap();
+    assert_eq!(status, 6, "{:?}", seen_at_the_end(seen));
 }
 
 fn a_terminal_works_without_input() {
@@ -177,7 +188,7 @@ fn a_terminal_works_without_input() {
     let seen = streams("");
     dup2_stdio(File::open("/dev/null").unwrap(), 0).unwrap();
     let status = foreground.attend(start("echo hello; read line; echo end $?", Some(terminal))).unwrap();
-    assert_eq!((status, seen_at_the_end(seen).replace("^D\u{8}\u{8}", "").as_str()), (0, "hello\nend 1\n"));
+    assert_eq!((status, seen_at_the_end(seen).as_str()), (0, "hello\nend 1\n"));
 }
 
 fn output_that_nobody_reads_hangs_the_terminal_up() {

@@ -5,6 +5,7 @@
 //! descriptor, so none is lost, and the end of a program that ends at once is not missed. Nothing here waits
 //! for one end while another has something to say: every descriptor is only read or written when it is ready.
 
+mod end_of_input;
 mod relay;
 mod terminal;
 

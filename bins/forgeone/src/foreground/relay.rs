@@ -6,9 +6,10 @@
 //! ```
 //!
 //! Each way holds one piece at a time: it is read when the last one is written. The end of our input is typed to
-//! the program as the end-of-file character, as script(1) does, so that a shell in a terminal ends when its script
-//! does. The end of our output hangs the terminal up.
+//! the program (see [`end_of_input`]), so that a shell in a terminal ends when its script does. The end of our
+//! output hangs the terminal up.
 
+use super::end_of_input::{self, END_OF_FILE, EndOfInput};
 use super::terminal::Terminal;
 use forgeone_runtime::Result;
 use forgeone_runtime::error::During;
@@ -25,9 +26,6 @@ const PIECE: usize = 4096;
 /// How much output is still fetched when the program has ended: more than a terminal holds. Processes that it left
 /// behind may go on writing for ever.
 const LEFTOVER: usize = 64 * PIECE;
-
-/// The end-of-file character of a new terminal (Control-D).
-const END_OF_FILE: u8 = 4;
 
 /// One way, from a source to a sink.
 #[derive(Debug, Default)]
@@ -97,8 +95,8 @@ pub(super) struct Relay {
     stdout: File,
     input: Way,
     output: Way,
-    /// The last byte that went in; a line's end before the first.
-    last: u8,
+    /// Our input has ended, and the program is to know.
+    end: Option<EndOfInput>,
     terminal: Terminal,
 }
 
@@ -114,7 +112,7 @@ impl Relay {
         // It is ours alone. A write that is too long for its peer must not make us wait, who are to read its answer.
         set_nonblocking(&master, true).and_then(|()| keep_line_ends(&master)).during(|| "terminal")?;
         let (input, output) = (Way::default(), Way::default());
-        Ok(Self { master: Some(master.into()), stdin, stdout, input, output, last: b'\n', terminal })
+        Ok(Self { master: Some(master.into()), stdin, stdout, input, output, end: None, terminal })
     }
 
     /// Gives the program's terminal the size of ours. Only a terminal that has just gone makes it fail.
@@ -126,8 +124,10 @@ impl Relay {
 
     /// Waits until something is ready, and moves it; whether there are signals to read.
     pub(super) fn step(&mut self, signals: &OwnedFd, timeout_ms: Option<i32>) -> Result<bool> {
-        let ready = self.wait(signals, timeout_ms)?;
+        let due_ms = self.end.as_ref().map(EndOfInput::wait_ms);
+        let ready = self.wait(signals, [timeout_ms, due_ms].into_iter().flatten().min())?;
         self.carry(ready);
+        self.type_end_of_file();
         Ok(ready.signals)
     }
 
@@ -164,11 +164,10 @@ impl Relay {
 
     fn carry(&mut self, ready: Ready) {
         if ready.stdin && self.input.read(&mut self.stdin) {
-            self.type_end_of_file();
+            self.end = Some(EndOfInput::now());
         }
         if let Some(master) = &mut self.master {
             if ready.to_master {
-                self.last = self.input.piece.last().copied().unwrap_or(self.last);
                 self.input.write(master);
             }
             if ready.from_master {
@@ -184,15 +183,30 @@ impl Relay {
         }
     }
 
-    /// In the middle of a line the character only hands the line over; the second one ends the input.
     fn type_end_of_file(&mut self) {
-        let count = if self.last == b'\n' { 1 } else { 2 };
-        self.input.piece.extend(std::iter::repeat_n(END_OF_FILE, count));
+        let (Some(end), Some(master)) = (&mut self.end, &self.master) else { return };
+        if self.input.broken {
+            self.end = None;
+            return;
+        }
+        if !end.is_due() || self.input.wants_to_write() {
+            return;
+        }
+        end.again();
+        match end_of_input::is_read(master) {
+            Ok(false) => {}
+            Ok(true) => self.input.piece.push(END_OF_FILE),
+            // Not to be known here: once, for better or worse.
+            Err(_) => {
+                self.input.piece.push(END_OF_FILE);
+                self.end = None;
+            }
+        }
     }
 
     /// The program has ended: shows the rest of its output, unless a signal for us to go comes first.
     pub(super) fn finish(mut self, signals: &OwnedFd, ends_us: fn(i32) -> bool) -> Result<()> {
-        self.input = Way { ended: true, ..Way::default() };
+        (self.input, self.end) = (Way { ended: true, ..Way::default() }, None);
         let mut left = LEFTOVER;
         loop {
             if self.output.wants_to_write() {
