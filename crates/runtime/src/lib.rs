@@ -6,6 +6,7 @@
 pub mod bundle;
 pub mod cgroup;
 pub mod error;
+pub mod features;
 pub mod fs;
 pub mod json;
 pub mod lifecycle;

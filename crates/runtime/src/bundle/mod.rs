@@ -1,1 +1,3 @@
 //! Bundles: reading, checking and making `config.json`.
+
+pub mod template;
