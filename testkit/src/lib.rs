@@ -7,6 +7,7 @@
 //! | [`leak`] | what a test left on the machine |
 //! | [`probe`] | what a program sees inside a container, as JSON to compare |
 //! | [`privileged`], [`mod@skip`] | what a test needs, and the reason if it isn't there |
+//! | [`single`] | tests that need a process with one thread: a harness in place of libtest's |
 //! | [`names`], [`temp`] | names by which things of tests are known; directories that go away |
 //! | [`programs`], [`elf`] | the programs under test, and what is in them |
 //!
@@ -26,6 +27,7 @@ pub mod names;
 pub mod privileged;
 pub mod probe;
 pub mod programs;
+pub mod single;
 pub mod skip;
 pub mod temp;
 

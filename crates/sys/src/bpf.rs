@@ -85,8 +85,8 @@ struct IdAttributes {
 /// `bpf(2)`.
 ///
 /// # Safety
-/// `A` has the layout of `union bpf_attr` for `command`, and every address in it is of memory that lives, and has the
-/// size that `attributes` gives, during the call.
+/// `A` has the layout of `union bpf_attr` for `command`, and every address in it is of memory that lives, and
+/// has the size that `attributes` gives, during the call.
 unsafe fn bpf<A>(command: u32, attributes: &mut A) -> std::result::Result<i32, Errno> {
     let (attributes, size) = (std::ptr::from_mut(attributes), size_of::<A>());
     // SAFETY: the caller's promise, and a structure of `size` bytes.
@@ -104,7 +104,8 @@ fn load(program: &[BpfInstruction], log: &mut [u8]) -> std::result::Result<Owned
         log: if log.is_empty() { 0 } else { log.as_mut_ptr() as u64 },
         ..LoadAttributes::default()
     };
-    // SAFETY: the layout is BPF_PROG_LOAD's; program, licence and log are borrowed for the call, with their lengths.
+    // SAFETY: the layout is BPF_PROG_LOAD's; program, licence and log are borrowed for the call, with their
+    // lengths.
     let raw = unsafe { bpf(BPF_PROG_LOAD, &mut attributes) }?;
     // SAFETY: the kernel has just made this descriptor; nobody else knows its number.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
@@ -145,8 +146,8 @@ fn number(fd: BorrowedFd) -> u32 {
     fd.as_raw_fd() as u32
 }
 
-/// `BPF_PROG_ATTACH` of a device filter to a cgroup, beside those that others have attached; with `replace`, in the
-/// place of that one (Linux 5.6).
+/// `BPF_PROG_ATTACH` of a device filter to a cgroup, beside those that others have attached; with `replace`,
+/// in the place of that one (Linux 5.6).
 pub fn device_program_attach(
     cgroup: impl AsFd,
     program: impl AsFd,
@@ -180,7 +181,8 @@ pub fn device_program_detach(cgroup: impl AsFd, program: impl AsFd) -> Result<()
         .fail(|| format!("bpf(BPF_PROG_DETACH, {}, BPF_CGROUP_DEVICE)", show::fd(&cgroup)))
 }
 
-/// `BPF_PROG_QUERY`: the device filters that are attached to a cgroup itself, in the order in which they were.
+/// `BPF_PROG_QUERY`: the device filters that are attached to a cgroup itself, in the order in which they
+/// were.
 pub fn device_programs(cgroup: impl AsFd) -> Result<Vec<OwnedFd>> {
     let mut ids = [0u32; PROGRAMS_MAX];
     let mut attributes = QueryAttributes {

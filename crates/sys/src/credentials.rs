@@ -7,8 +7,8 @@ use crate::error::{Errno, Fail, Result, check};
 use rustix::fs::{Gid, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-/// A user id. `u32::MAX` means "leave it as it is" to the kernel and is refused (`EINVAL`): it must never stand for
-/// staying root.
+/// A user id. `u32::MAX` means "leave it as it is" to the kernel and is refused (`EINVAL`): it must never
+/// stand for staying root.
 pub(crate) fn uid(raw: u32) -> std::result::Result<Uid, Errno> {
     if raw == u32::MAX { Err(Errno::INVAL) } else { Ok(Uid::from_raw(raw)) }
 }

@@ -65,8 +65,8 @@ pub(crate) fn last() -> Errno {
     Errno::from_raw_os_error(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// Calls `call`, which makes the system call `name`, with `text` as a C string; text with a NUL byte is refused
-/// (`EINVAL`).
+/// Calls `call`, which makes the system call `name`, with `text` as a C string; text with a NUL byte is
+/// refused (`EINVAL`).
 pub(crate) fn with_c_str<T>(name: &str, text: impl Arg, call: impl FnOnce(&CStr) -> Result<T>) -> Result<T> {
     match text.into_with_c_str(|text| Ok(call(text))) {
         Ok(result) => result,

@@ -9,6 +9,7 @@ mod place;
 
 pub use content::{
     copy_file, read, read_dir, read_file_at, read_to_end, read_up_to, rewind, write_all, write_file_at,
+    write_once,
 };
 pub use descriptor::{
     cloexec, dup, dup2_stdio, fd_path, flock_exclusive, fsync, is_sealed, memfd_create, memfd_seal, pipe,
@@ -30,8 +31,8 @@ pub use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, StatFs
 /// The current directory, as the directory argument of an `*at` call (`AT_FDCWD`).
 pub const CWD: BorrowedFd<'static> = rustix::fs::CWD;
 
-/// How often `openat2` is tried again when a rename or mount elsewhere raced with it (`EAGAIN`); a bound, so that an
-/// attacker who renames without end gets an error and not a runtime that hangs.
+/// How often `openat2` is tried again when a rename or mount elsewhere raced with it (`EAGAIN`); a bound, so
+/// that an attacker who renames without end gets an error and not a runtime that hangs.
 const OPENAT2_TRIES: u32 = 128;
 
 /// `openat2(2)` (Linux 5.6). `mode` counts only when a file is made.
@@ -98,7 +99,7 @@ pub fn mknodat(
         let mode = Mode::from_raw_mode(mode);
         rustix::fs::mknodat(&dir, path, kind, mode, makedev(major, minor)).fail(|| {
             let (dir, path, mode) = (show::fd(&dir), Text(path), show::mode(mode));
-            format!("mknodat({dir}, {path}, {kind:?}, {mode}, makedev({major}, {minor}))")
+            format!("mknodat({dir}, {path}, {}|{mode}, makedev({major}, {minor}))", show::kind(kind))
         })
     })
 }

@@ -4,8 +4,8 @@ use crate::error::{Errno, Fail, Result, check, retry, with_c_str};
 use crate::show::Text;
 use rustix::path::Arg;
 
-/// `keyctl(2)`, `KEYCTL_JOIN_SESSION_KEYRING`: enters a keyring of this name, a new one if there is none that may be
-/// searched; its number.
+/// `keyctl(2)`, `KEYCTL_JOIN_SESSION_KEYRING`: enters a keyring of this name, a new one if there is none that
+/// may be searched; its number.
 pub fn join_session_keyring(name: impl Arg) -> Result<i32> {
     with_c_str("keyctl", name, |name| {
         let operation = libc::KEYCTL_JOIN_SESSION_KEYRING;

@@ -4,10 +4,12 @@
 //! - it is named as the system call is, and takes `impl AsFd`, [`BorrowedFd`] or [`OwnedFd`], never a number
 //!   (but for [`fs::take_fd`], which makes an owned descriptor of an inherited number);
 //! - every descriptor it makes is close-on-exec;
-//! - its error names the call and its arguments as strace would, with the path behind each descriptor; the text is
-//!   made on failure only;
-//! - an older kernel's `ENOSYS`, and a seccomp filter's `EPERM`, are given back as they are. Only
-//!   [`process::clone`], [`process::close_from`] and [`process::close_range_cloexec`] have an older call inside.
+//! - its error names the call and its arguments as strace would, with the path behind each descriptor; the
+//!   text is made on failure only;
+//! - an older kernel's `ENOSYS`, and a seccomp filter's `EPERM`, are given back as they are. Older calls are
+//!   inside only where nothing is lost by them: [`process::clone`], [`process::close_from`],
+//!   [`process::close_range_cloexec`], [`process::single_threaded`], [`fs::mount_id`], [`fs::is_mount_root`] and
+//!   [`pty::open_pty`].
 
 mod error;
 mod show;

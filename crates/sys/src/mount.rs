@@ -54,7 +54,8 @@ fn with_log(fd: &impl AsFd, arguments: String, errno: Errno) -> Error {
     }
 }
 
-/// The messages of a file system context: one for each read, `e `, `w ` or `i ` before it; errors and warnings count.
+/// The messages of a file system context: one for each read, `e `, `w ` or `i ` before it; errors and
+/// warnings count.
 fn fs_context_log(fd: &impl AsFd) -> Vec<String> {
     let mut messages = Vec::new();
     let mut buffer = [0; 1024];
@@ -105,11 +106,11 @@ pub fn move_mount_at(from: impl AsFd, dir: impl AsFd, path: impl Arg) -> Result<
 /// The number of `mount_setattr`, the same on all architectures but alpha.
 const SYS_MOUNT_SETATTR: libc::c_long = 442;
 
-/// `mount_setattr(2)` (Linux 5.12) of the mount at `path` (empty: of `dir` itself; a last symbolic link is not
-/// followed) and, if `recursive`, of all below it.
+/// `mount_setattr(2)` (Linux 5.12) of the mount at `path` (empty: of `dir` itself; a last symbolic link is
+/// not followed) and, if `recursive`, of all below it.
 ///
-/// To set an access-time flag, `clear` must have `MOUNT_ATTR__ATIME`. With `userns`, the mount becomes idmapped by that
-/// user namespace.
+/// To set an access-time flag, `clear` must have `MOUNT_ATTR__ATIME`. With `userns`, the mount becomes
+/// idmapped by that user namespace.
 pub fn mount_setattr(
     dir: impl AsFd,
     path: impl Arg,
@@ -157,7 +158,8 @@ fn mount_setattr_raw(
     attributes: &KernelAttributes,
 ) -> std::result::Result<(), Errno> {
     let (attributes, size) = (std::ptr::from_ref(attributes), size_of::<KernelAttributes>());
-    // SAFETY: a borrowed descriptor, a NUL-terminated path and a structure of `size` bytes; all outlive the call.
+    // SAFETY: a borrowed descriptor, a NUL-terminated path and a structure of `size` bytes; all outlive the
+    // call.
     let set =
         unsafe { libc::syscall(SYS_MOUNT_SETATTR, dir.as_raw_fd(), path.as_ptr(), flags, attributes, size) };
     check(set).map(drop)
@@ -196,6 +198,16 @@ pub fn mount_bind(source: impl Arg, target: impl Arg, recursive: bool) -> Result
                 false => (rustix::mount::mount_bind(source, target), "MS_BIND"),
             };
             bound.fail(|| format!("mount({}, {}, NULL, {flags}, NULL)", Text(source), Text(target)))
+        })
+    })
+}
+
+/// `mount(2)` with `MS_MOVE`.
+pub fn mount_move(source: impl Arg, target: impl Arg) -> Result<()> {
+    with_c_str("mount", source, |source| {
+        with_c_str("mount", target, |target| {
+            rustix::mount::mount_move(source, target)
+                .fail(|| format!("mount({}, {}, NULL, MS_MOVE, NULL)", Text(source), Text(target)))
         })
     })
 }

@@ -4,7 +4,8 @@ use crate::error::{Fail, Result, check};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::os::fd::AsRawFd;
 
-/// Sets the loopback interface of the current network namespace up (`SIOCSIFFLAGS`), which also gives it its addresses.
+/// Sets the loopback interface of the current network namespace up (`SIOCSIFFLAGS`), which also gives it its
+/// addresses.
 pub fn loopback_up() -> Result<()> {
     let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
         .fail(|| "socket(AF_INET, SOCK_DGRAM|SOCK_CLOEXEC)".into())?;

@@ -22,11 +22,12 @@ pub struct Pty {
     pub peer: OwnedFd,
 }
 
-/// Opens a new pty of the devpts whose root `devpts` is. It does not become the caller's controlling terminal.
+/// Opens a new pty of the devpts whose root `devpts` is. It does not become the caller's controlling
+/// terminal.
 ///
-/// Nothing is opened by a name that the container controls: `ptmx` must be the device it is called, on a devpts, and
-/// the peer comes by `TIOCGPTPEER` (Linux 4.13); where that is refused, from the same directory by number, with the
-/// same checks.
+/// Nothing is opened by a name that the container controls: `ptmx` must be the device it is called, on a
+/// devpts, and the peer comes by `TIOCGPTPEER` (Linux 4.13); where that is refused, from the same directory
+/// by number, with the same checks.
 pub fn open_pty(devpts: impl AsFd) -> Result<Pty> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NOFOLLOW;
     let master = open_device(&devpts, "ptmx", flags, |device| device == PTMX)?;

@@ -40,18 +40,21 @@ struct Program {
     instructions: *const Instruction,
 }
 
-/// `seccomp(2)`, `SECCOMP_SET_MODE_FILTER`: adds a filter to the calling thread, which needs `no_new_privs` or
-/// `CAP_SYS_ADMIN`. The listener, if `flags` has [`flag::NEW_LISTENER`].
+/// `seccomp(2)`, `SECCOMP_SET_MODE_FILTER`: adds a filter to the calling thread, which needs `no_new_privs`
+/// or `CAP_SYS_ADMIN`. The listener, if `flags` has [`flag::NEW_LISTENER`].
 pub fn seccomp_load(program: &[Instruction], flags: u64) -> Result<Option<OwnedFd>> {
     let call = || format!("seccomp(SECCOMP_SET_MODE_FILTER, {flags:#x}, {} instructions)", program.len());
     let length = u16::try_from(program.len()).map_err(|_| Errno::INVAL).fail(call)?;
+    // The kernel takes 32 bits and would not see the others.
+    let flags = u32::try_from(flags).map_err(|_| Errno::INVAL).fail(call)?;
     let kernel = Program { length, instructions: program.as_ptr() };
     let mode = libc::SECCOMP_SET_MODE_FILTER;
     // SAFETY: `kernel` points to `length` instructions; the kernel checks and copies them during the call.
     let loaded =
         check(unsafe { libc::syscall(libc::SYS_seccomp, mode, flags, &raw const kernel) }).fail(call)?;
-    if flags & flag::NEW_LISTENER != 0 {
-        // SAFETY: with this flag the call returns a descriptor that it has just made; nobody else knows its number.
+    if u64::from(flags) & flag::NEW_LISTENER != 0 {
+        // SAFETY: with this flag the call returns a descriptor that it has just made; nobody else knows its
+        // number.
         return Ok(Some(unsafe { OwnedFd::from_raw_fd(loaded as i32) }));
     }
     match loaded {
@@ -80,8 +83,9 @@ fn flag_supported(flag: u64) -> bool {
         flag::WAIT_KILLABLE_RECV => flag::NEW_LISTENER,
         _ => 0,
     };
+    let Ok(flags) = u32::try_from(flag | partner) else { return false };
     let (mode, program) = (libc::SECCOMP_SET_MODE_FILTER, std::ptr::null::<Program>());
     // SAFETY: NULL is what makes the kernel refuse before anything is changed.
-    let probed = check(unsafe { libc::syscall(libc::SYS_seccomp, mode, flag | partner, program) });
+    let probed = check(unsafe { libc::syscall(libc::SYS_seccomp, mode, flags, program) });
     probed == Err(Errno::FAULT)
 }

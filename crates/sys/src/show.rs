@@ -1,6 +1,6 @@
 //! Arguments of system calls as strace shows them; used when a call has failed, never before.
 
-use rustix::fs::{AtFlags, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags};
+use rustix::fs::{AtFlags, FileType, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags};
 use rustix::mount::{
     MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
@@ -115,6 +115,20 @@ impl Flags for OFlags {
 /// Permission bits in octal.
 pub(crate) fn mode(mode: Mode) -> String {
     format!("0{:03o}", mode.bits())
+}
+
+/// The type of a file.
+pub(crate) fn kind(kind: FileType) -> &'static str {
+    match kind {
+        FileType::RegularFile => "S_IFREG",
+        FileType::Directory => "S_IFDIR",
+        FileType::Symlink => "S_IFLNK",
+        FileType::Fifo => "S_IFIFO",
+        FileType::Socket => "S_IFSOCK",
+        FileType::CharacterDevice => "S_IFCHR",
+        FileType::BlockDevice => "S_IFBLK",
+        FileType::Unknown => "0",
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Signals: masks, dispositions, descriptors, names; and waiting for descriptors.
 //!
-//! Masks are the kernel's, 64 bits, bit N-1 for signal N: libc's functions leave out the two signals that it uses
-//! between threads, and a container must not inherit those blocked or ignored either.
+//! Masks are the kernel's, 64 bits, bit N-1 for signal N: libc's functions leave out the two signals that it
+//! uses between threads, and a container must not inherit those blocked or ignored either.
 
 mod names;
 mod poll;
@@ -57,7 +57,8 @@ pub fn set_mask(mask: &SignalSet) -> Result<()> {
     sigprocmask(*mask).map(drop)
 }
 
-/// Gives every signal its default disposition and blocks none: the state that a program expects to be started in.
+/// Gives every signal its default disposition and blocks none: the state that a program expects to be started
+/// in.
 pub fn reset_all() -> Result<()> {
     // `struct sigaction` of the kernel: SIG_DFL is 0, and so are no flags, no restorer and an empty mask.
     let default = [0u64; 4];
@@ -70,8 +71,8 @@ pub fn reset_all() -> Result<()> {
     set_mask(&SignalSet::empty())
 }
 
-/// `signalfd4(2)`, non-blocking, for every signal; those that come while they are blocked ([`block_all`]) are read
-/// from it.
+/// `signalfd4(2)`, non-blocking, for every signal; those that come while they are blocked ([`block_all`]) are
+/// read from it.
 pub fn signalfd() -> Result<OwnedFd> {
     let mask = SignalSet::all();
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;

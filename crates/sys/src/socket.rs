@@ -24,8 +24,8 @@ pub fn seqpacket_pair() -> Result<(OwnedFd, OwnedFd)> {
 
 /// Sends one message, with copies of descriptors.
 ///
-/// An empty message is refused (`EINVAL`), since a receiver could not tell it from the end. A lost peer is `EPIPE`, not
-/// a signal. On a stream socket, a part of the bytes that was sent alone is an error (`EIO`).
+/// An empty message is refused (`EINVAL`), since a receiver could not tell it from the end. A lost peer is
+/// `EPIPE`, not a signal. On a stream socket, a part of the bytes that was sent alone is an error (`EIO`).
 pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd]) -> Result<()> {
     let call = || {
         let fds: Vec<String> = fds.iter().map(|fd| show::Fd(*fd).to_string()).collect();
@@ -103,7 +103,8 @@ fn check_name(name: &str, call: impl FnOnce() -> String) -> Result<()> {
 
 /// Binds a `SEQPACKET` socket to `name` in `dir` and listens. The umask decides who may connect.
 ///
-/// The address is `/proc/self/fd/N/name`, so that `dir` may have any length of path and is not resolved again.
+/// The address is `/proc/self/fd/N/name`, so that `dir` may have any length of path and is not resolved
+/// again.
 pub fn listen_seqpacket(dir: impl AsFd, name: &str) -> Result<OwnedFd> {
     let call = || format!("bind({}, {name:?})", show::fd(&dir));
     check_name(name, call)?;
@@ -148,7 +149,8 @@ pub fn accept(socket: impl AsFd) -> Result<OwnedFd> {
         .fail(|| format!("accept4({}, SOCK_CLOEXEC)", show::fd(&socket)))
 }
 
-/// Who is at the other end, as of `connect`, `listen` or `socketpair`, in the terms of the caller's namespaces.
+/// Who is at the other end, as of `connect`, `listen` or `socketpair`, in the terms of the caller's
+/// namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// The process; 0 if it has no number in this PID namespace.

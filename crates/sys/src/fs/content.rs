@@ -57,17 +57,22 @@ pub fn read_file_at(dir: impl AsFd, path: impl Arg, max: usize) -> Result<Vec<u8
     read_to_end(openat(dir, path, OFlags::RDONLY | OFlags::NOCTTY, Mode::empty())?, max)
 }
 
-/// Writes an existing file by a single `write(2)`, as files of procfs, sysfs and cgroups want it; a short write is an
-/// error (`EIO`). A symbolic link at `path` is followed, and what was behind `bytes` in a longer file stays.
+/// Writes an existing file by a single `write(2)`, as files of procfs, sysfs and cgroups want it; a short
+/// write is an error (`EIO`). A symbolic link at `path` is followed, and what was behind `bytes` in a longer
+/// file stays.
 pub fn write_file_at(dir: impl AsFd, path: impl Arg, bytes: &[u8]) -> Result<()> {
     with_c_str("openat", path, |path| {
-        let fd = openat(&dir, path, OFlags::WRONLY | OFlags::NOCTTY, Mode::empty())?;
-        let call = || format!("write({}, {})", show::fd(&fd), show::data(bytes));
-        match retry(|| rustix::io::write(&fd, bytes)).fail(call)? {
-            count if count == bytes.len() => Ok(()),
-            count => Err(Error::new(format!("{} = {count}", call()), Errno::IO)),
-        }
+        write_once(openat(&dir, path, OFlags::WRONLY | OFlags::NOCTTY, Mode::empty())?, bytes)
     })
+}
+
+/// A single `write(2)`, as files of procfs, sysfs and cgroups want it; a short write is an error (`EIO`).
+pub fn write_once(fd: impl AsFd, bytes: &[u8]) -> Result<()> {
+    let call = || format!("write({}, {})", show::fd(&fd), show::data(bytes));
+    match retry(|| rustix::io::write(&fd, bytes)).fail(call)? {
+        count if count == bytes.len() => Ok(()),
+        count => Err(Error::new(format!("{} = {count}", call()), Errno::IO)),
+    }
 }
 
 /// Writes all of `bytes`, in as many `write(2)` as it takes.
@@ -82,12 +87,13 @@ pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The entries of a directory, without `.` and `..`, in the file system's order. The descriptor's own position does
-/// not move, and `O_PATH` will do.
+/// The entries of a directory, without `.` and `..`, in the file system's order. The descriptor's own
+/// position does not move, and `O_PATH` will do.
 pub fn read_dir(fd: impl AsFd) -> Result<Vec<(OsString, FileType)>> {
     let call = || format!("getdents64({})", show::fd(&fd));
+    let own = openat(&fd, c".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
     let mut entries = Vec::new();
-    for entry in rustix::fs::Dir::read_from(&fd).fail(call)? {
+    for entry in rustix::fs::Dir::new(own).fail(call)? {
         let entry = entry.fail(call)?;
         let name = entry.file_name();
         if name == c"." || name == c".." {
@@ -104,8 +110,8 @@ pub fn read_dir(fd: impl AsFd) -> Result<Vec<(OsString, FileType)>> {
     Ok(entries)
 }
 
-/// Copies up to `length` bytes from the one file's position to the other's by `sendfile(2)`; the number of bytes that
-/// were there to copy.
+/// Copies up to `length` bytes from the one file's position to the other's by `sendfile(2)`; the number of
+/// bytes that were there to copy.
 pub fn copy_file(from: impl AsFd, to: impl AsFd, length: u64) -> Result<u64> {
     let mut copied = 0;
     while copied < length {

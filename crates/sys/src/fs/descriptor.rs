@@ -41,7 +41,8 @@ pub fn dup(fd: impl AsFd) -> Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(&fd, 3).fail(|| format!("fcntl({}, F_DUPFD_CLOEXEC, 3)", show::fd(&fd)))
 }
 
-/// `dup2(2)` onto standard input (0), output (1) or error (2), which stay open across exec. `EBADF` for other numbers.
+/// `dup2(2)` onto standard input (0), output (1) or error (2), which stay open across exec. `EBADF` for other
+/// numbers.
 pub fn dup2_stdio(fd: impl AsFd, number: u32) -> Result<()> {
     let call = || format!("dup2({}, {number})", show::fd(&fd));
     if i64::from(fd.as_fd().as_raw_fd()) == i64::from(number) {
@@ -61,7 +62,8 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).fail(|| "pipe2(O_CLOEXEC)".into())
 }
 
-/// `memfd_create(2)`: an empty file in memory that may be executed, whatever `vm.memfd_noexec` makes the default.
+/// `memfd_create(2)`: an empty file in memory that may be executed, whatever `vm.memfd_noexec` makes the
+/// default.
 pub fn memfd_create(name: impl Arg, allow_sealing: bool) -> Result<OwnedFd> {
     let mut flags = MemfdFlags::CLOEXEC;
     flags.set(MemfdFlags::ALLOW_SEALING, allow_sealing);
@@ -103,16 +105,16 @@ pub fn set_cloexec(fd: impl AsFd, on: bool) -> Result<()> {
 
 /// Adopts a descriptor that this process was started with and knows by number, and makes it close-on-exec.
 ///
-/// Each number may be adopted once, by the one piece of code that the protocol with the parent gives it to. `EBADF` if
-/// it is not open.
+/// Each number may be adopted once, by the one piece of code that the protocol with the parent gives it to.
+/// `EBADF` if it is not open.
 pub fn take_fd(number: u32) -> Result<OwnedFd> {
     let call = || format!("fcntl({number}, F_SETFD, FD_CLOEXEC)");
     let raw = RawFd::try_from(number).map_err(|_| Errno::BADF).fail(call)?;
     // SAFETY: `raw` is not negative, and is borrowed only for the call below, which fails if it is not open.
     let borrowed = unsafe { BorrowedFd::borrow_raw(raw) };
     rustix::io::fcntl_setfd(borrowed, FdFlags::CLOEXEC).fail(call)?;
-    // SAFETY: it is open, as the call has just shown, and nobody else owns it: it was inherited, and the caller is the
-    // one whom the start protocol gives this number to.
+    // SAFETY: it is open, as the call has just shown, and nobody else owns it: it was inherited, and the
+    // caller is the one whom the start protocol gives this number to.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 

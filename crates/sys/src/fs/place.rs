@@ -67,8 +67,8 @@ fn mount_id_from_fdinfo(fd: &impl AsFd) -> Result<u64> {
 
 /// Whether the descriptor is the root of a mount.
 ///
-/// `statx(2)` with `STATX_ATTR_MOUNT_ROOT` (Linux 5.8); before that, `/proc/self/mountinfo`, which does not know of
-/// detached mounts.
+/// `statx(2)` with `STATX_ATTR_MOUNT_ROOT` (Linux 5.8); before that, `/proc/self/mountinfo`, which does not
+/// know of detached mounts.
 pub fn is_mount_root(fd: impl AsFd) -> Result<bool> {
     match rustix::fs::statx(&fd, c"", AtFlags::EMPTY_PATH, StatxFlags::empty()) {
         Ok(stat) if stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) => {

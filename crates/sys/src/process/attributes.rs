@@ -99,8 +99,8 @@ pub fn fchdir(fd: impl AsFd) -> Result<()> {
     rustix::process::fchdir(&fd).fail(|| format!("fchdir({})", show::fd(&fd)))
 }
 
-/// `getcwd(2)`. `ENOENT` if the directory is deleted, or outside the process's root (which the kernel shows as a path
-/// that starts with `(unreachable)`).
+/// `getcwd(2)`. `ENOENT` if the directory is deleted, or outside the process's root (which the kernel shows
+/// as a path that starts with `(unreachable)`).
 pub fn getcwd() -> Result<PathBuf> {
     let path = rustix::process::getcwd(Vec::new()).fail(|| "getcwd()".into())?;
     if !path.to_bytes().starts_with(b"/") {
@@ -154,7 +154,8 @@ pub fn sched_setattr(attr: &SchedAttr) -> Result<()> {
         .fail(|| format!("sched_setattr(0, {attr:?}, 0)"))
 }
 
-/// `ioprio_set(2)` of the calling thread. `class`: 1 real time, 2 best effort, 3 idle; `priority`: 0 (high) to 7.
+/// `ioprio_set(2)` of the calling thread. `class`: 1 real time, 2 best effort, 3 idle; `priority`: 0 (high)
+/// to 7.
 pub fn ioprio_set(class: u8, priority: u8) -> Result<()> {
     const IOPRIO_WHO_PROCESS: i32 = 1;
     let value = (i32::from(class) << 13) | i32::from(priority);

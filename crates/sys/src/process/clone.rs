@@ -138,11 +138,12 @@ pub enum Forked {
     Child,
 }
 
-/// Makes a process as fork does: `clone3(2)`; where that is missing or a seccomp filter forbids it, `clone(2)`.
+/// Makes a process as fork does: `clone3(2)`; where that is missing or a seccomp filter forbids it,
+/// `clone(2)`.
 ///
-/// The caller must be single-threaded, otherwise `EINVAL`. `into_cgroup` without `clone3` is `ENOSYS`. The new process
-/// goes on with a copy of the caller's memory and descriptors; libc is not told, so it runs no `atfork` handler and
-/// its thread descriptor shows the parent's thread id: the child makes no thread.
+/// The caller must be single-threaded, otherwise `EINVAL`. `into_cgroup` without `clone3` is `ENOSYS`. The
+/// new process goes on with a copy of the caller's memory and descriptors; libc is not told, so it runs no
+/// `atfork` handler and its thread descriptor shows the parent's thread id: the child makes no thread.
 pub fn clone(args: &CloneArgs) -> Result<Forked> {
     let refuse = |errno, why: &str| Err(Error::new(format!("clone({args}): {why}"), errno));
     if !single_threaded() {
@@ -159,10 +160,11 @@ pub fn clone(args: &CloneArgs) -> Result<Forked> {
     }
 }
 
-/// Whether an error of `clone3` means that there is no such call (or that this kernel's is too old for the arguments).
+/// Whether an error of `clone3` means that there is no such call (or that this kernel's is too old for the
+/// arguments).
 ///
-/// The kernel's own answer to an empty argument is `EINVAL`; a seccomp filter, which can't look into it, answers as
-/// it always does. So an `EPERM` of the kernel's is told from a filter's.
+/// The kernel's own answer to an empty argument is `EINVAL`; a seccomp filter, which can't look into it,
+/// answers as it always does. So an `EPERM` of the kernel's is told from a filter's.
 fn missing(errno: Errno) -> bool {
     match errno {
         Errno::NOSYS | Errno::TOOBIG => true,
@@ -216,9 +218,9 @@ fn clone3(args: &CloneArgs) -> std::result::Result<Forked, Errno> {
         kernel.cgroup = cgroup.as_raw_fd() as u64;
         size = size_of::<KernelArgs>();
     }
-    // SAFETY: no CLONE_VM, so the child has its own copy of this memory and of the stack, and both processes may
-    // return from here; the caller (`clone`) has seen that there is no other thread, which could hold a lock that the
-    // child would wait for. `kernel` and `pidfd` outlive the call.
+    // SAFETY: no CLONE_VM, so the child has its own copy of this memory and of the stack, and both processes
+    // may return from here; the caller (`clone`) has seen that there is no other thread, which could hold a
+    // lock that the child would wait for. `kernel` and `pidfd` outlive the call.
     let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw const kernel, size) })?;
     Ok(forked(pid, pidfd))
 }
@@ -239,8 +241,8 @@ fn clone2_with(flags: u64) -> std::result::Result<Forked, Errno> {
     // The first two arguments are the other way round on s390.
     let (first, second) = if cfg!(target_arch = "s390x") { (stack, flags) } else { (flags, stack) };
     let none = 0 as libc::c_ulong;
-    // SAFETY: as in `clone3`: no CLONE_VM and no other thread; without a stack the child goes on with its copy of this
-    // one. `pidfd` outlives the call.
+    // SAFETY: as in `clone3`: no CLONE_VM and no other thread; without a stack the child goes on with its
+    // copy of this one. `pidfd` outlives the call.
     let pid = check(unsafe { libc::syscall(libc::SYS_clone, first, second, &raw mut pidfd, none, none) })?;
     Ok(forked(pid, pidfd))
 }
@@ -256,8 +258,8 @@ fn forked(pid: libc::c_long, pidfd: RawFd) -> Forked {
 
 /// Whether this process has one thread and shares its memory with no other process.
 ///
-/// `unshare(2)` with `CLONE_VM` succeeds, and does nothing, exactly then; where a seccomp filter forbids it, the
-/// threads in `/proc/self/task` are counted.
+/// `unshare(2)` with `CLONE_VM` succeeds, and does nothing, exactly then; where a seccomp filter forbids it,
+/// the threads in `/proc/self/task` are counted.
 pub fn single_threaded() -> bool {
     // SAFETY: CLONE_VM alone changes nothing in a single-threaded process and is refused in others.
     match check(unsafe { libc::unshare(libc::CLONE_VM) }) {
@@ -270,7 +272,8 @@ pub fn single_threaded() -> bool {
 /// `setns(2)`: enters the namespace of a namespace descriptor, or those `kinds` of the process behind a pidfd
 /// (Linux 5.8). `kinds` may be empty with a namespace descriptor.
 pub fn setns(fd: impl AsFd, kinds: Namespaces) -> Result<()> {
-    // SAFETY: takes a descriptor and flags; it changes what names mean to the kernel, no memory of this process.
+    // SAFETY: takes a descriptor and flags; it changes what names mean to the kernel, no memory of this
+    // process.
     let entered = check(unsafe { libc::setns(fd.as_fd().as_raw_fd(), kinds.bits() as i32) });
     entered.map(drop).fail(|| format!("setns({}, {kinds})", show::fd(&fd)))
 }

@@ -17,15 +17,17 @@ enum Action {
 
 /// Makes every descriptor from `first` on close-on-exec.
 ///
-/// `close_range(2)` with `CLOSE_RANGE_CLOEXEC` (Linux 5.11); where that is missing or a seccomp filter forbids it, the
-/// descriptors in `/proc/self/fd` one by one; without a real procfs there, all numbers that can be open.
+/// `close_range(2)` with `CLOSE_RANGE_CLOEXEC` (Linux 5.11); where that is missing or a seccomp filter
+/// forbids it, the descriptors in `/proc/self/fd` one by one; without a real procfs there, all numbers that
+/// can be open.
 pub fn close_range_cloexec(first: u32) -> Result<()> {
     close_range(first, Action::SetCloexec)
 }
 
 /// Closes every descriptor from `first` on, with the same fallbacks as [`close_range_cloexec`].
 ///
-/// For a process that is about to exec or exit: whatever still owns one of them must not be dropped afterwards.
+/// For a process that is about to exec or exit: whatever still owns one of them must not be dropped
+/// afterwards.
 pub fn close_from(first: u32) -> Result<()> {
     close_range(first, Action::Close)
 }
@@ -35,10 +37,11 @@ fn close_range(first: u32, action: Action) -> Result<()> {
         Action::Close => 0,
         Action::SetCloexec => CLOSE_RANGE_CLOEXEC,
     };
-    // SAFETY: takes numbers only. Descriptors may be closed under their owners; `close_from` tells its caller, who is
-    // about to exec or exit, that they are given up.
+    // SAFETY: takes numbers only. Descriptors may be closed under their owners; `close_from` tells its
+    // caller, who is about to exec or exit, that they are given up.
     match check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) }) {
-        // EINVAL: CLOSE_RANGE_CLOEXEC came later than the call. EPERM: a seccomp filter; the kernel has no such answer.
+        // EINVAL: CLOSE_RANGE_CLOEXEC came later than the call. EPERM: a seccomp filter; the kernel has no
+        // such answer.
         Err(Errno::NOSYS | Errno::INVAL | Errno::PERM) => one_by_one(first, action),
         result => result.map(drop).fail(|| format!("close_range({first}, ~0, {flags:#x})")),
     }

@@ -27,11 +27,12 @@ pub fn execve(path: &CStr, argv: &[CString], envp: &[CString]) -> Error {
     Error::new(format!("execve({}, {})", Text(path), show_arguments(argv, envp)), errno)
 }
 
-/// `execveat(2)`; returns only if it failed. With an empty path and `AtFlags::EMPTY_PATH`, the file behind `dir`.
+/// `execveat(2)`; returns only if it failed. With an empty path and `AtFlags::EMPTY_PATH`, the file behind
+/// `dir`.
 pub fn execveat(dir: impl AsFd, path: &CStr, argv: &[CString], envp: &[CString], flags: AtFlags) -> Error {
     let (arguments, environment) = (pointers(argv), pointers(envp));
-    // SAFETY: NUL-terminated strings in NULL-terminated arrays, and a borrowed descriptor, all of which outlive the
-    // call; the system call and not libc's function, since that would fall back to /proc/self/fd.
+    // SAFETY: NUL-terminated strings in NULL-terminated arrays, and a borrowed descriptor, all of which
+    // outlive the call; the system call and not libc's function, since that would fall back to /proc/self/fd.
     unsafe {
         libc::syscall(
             libc::SYS_execveat,

@@ -42,8 +42,9 @@ const NAMES: &[(&str, i32)] = &[
 /// The last real-time signal. The first is libc's, 34, as in `kill -l`: it keeps 32 and 33 for itself.
 const RTMAX: i32 = 64;
 
-/// The number of a signal by name, with or without `SIG`, in any case (`TERM`, `SIGTERM`, `RTMIN+3`, `SIGRTMAX-1`), or
-/// as a decimal number up to 64. 0, which only asks whether a process is there, counts as one.
+/// The number of a signal by name, with or without `SIG`, in any case (`TERM`, `SIGTERM`, `RTMIN+3`,
+/// `SIGRTMAX-1`), or as a decimal number up to 64. 0, which only asks whether a process is there, counts as
+/// one.
 pub fn signal_number(name: &str) -> Option<i32> {
     if name.starts_with(|c: char| c.is_ascii_digit()) {
         return name.parse().ok().filter(|number| *number <= RTMAX);

@@ -14,7 +14,8 @@ pub struct PollFd<'a> {
 }
 
 impl<'a> PollFd<'a> {
-    /// Waits until there is something to read, or to write, or both (or, with neither, for errors and hang-ups alone).
+    /// Waits until there is something to read, or to write, or both (or, with neither, for errors and
+    /// hang-ups alone).
     pub fn new(fd: &'a impl AsFd, read: bool, write: bool) -> Self {
         let events = if read { libc::POLLIN } else { 0 } | if write { libc::POLLOUT } else { 0 };
         Self { kernel: libc::pollfd { fd: fd.as_fd().as_raw_fd(), events, revents: 0 }, fd: PhantomData }
