@@ -91,6 +91,14 @@ impl Group {
         &self.paths
     }
 
+    /// The group's id on cgroup2, as `bpf_get_current_cgroup_id` and file handles have it; 0 without cgroup2.
+    ///
+    /// # Errors
+    /// When it can't be looked at.
+    pub fn id(&self) -> Result<u64> {
+        self.v2.as_ref().map_or(Ok(0), |dir| Ok(forgeone_sys::fs::fstat(dir)?.st_ino))
+    }
+
     /// What a new process needs to get in.
     ///
     /// # Errors
