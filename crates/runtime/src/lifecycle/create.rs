@@ -21,7 +21,7 @@ use crate::state::{self, Dir, Lock, MountKey, Record};
 use crate::{cgroup, clock};
 use forgeone_sys::fs;
 use forgeone_sys::process::{self, Child, Namespaces};
-use forgeone_sys::socket;
+use forgeone_sys::{credentials, socket};
 use forgeone_trust as trust;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -79,7 +79,8 @@ fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decisi
     let bundle = bundle::load(&options.bundle)?;
     let layout = cgroup::detect()?;
     let rootless = runtime.settings.rootless.unwrap_or_else(|| process::geteuid() != 0);
-    let plan_options = plan::Options { no_pivot: options.no_pivot, rootless };
+    let plan_options =
+        plan::Options { no_pivot: options.no_pivot, rootless, held: credentials::capget()?.permitted };
     let (mut plan, warnings) = plan::make(id, &bundle, &layout, plan_options)?;
     let engine = engine::of(plan.exec_mode)?;
     engine.adapt(&mut plan)?;

@@ -73,7 +73,7 @@ impl Runtime {
             options.console_socket.is_some(),
         )?;
         let kept = container.kept()?;
-        let (mut plan, warnings) = decide(&kept.spec, options)?;
+        let (mut plan, warnings) = decide(&kept.spec, record, options)?;
         let admission = super::ask(trust::Operation::Exec, id, kept, &options.process.args)?;
         plan::tighten_process(&mut plan, &admission);
 
@@ -91,10 +91,12 @@ impl Runtime {
 }
 
 /// The plan of the program: what the caller says, and the container's filter.
-fn decide(spec: &Spec, options: &ExecOptions) -> Result<(ProcessPlan, Vec<String>)> {
+fn decide(spec: &Spec, record: &Record, options: &ExecOptions) -> Result<(ProcessPlan, Vec<String>)> {
     let filter = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
     let filter = filter.map(seccomp::compile).transpose()?;
-    process_plan::plan(&options.process, filter)
+    let own_user = record.namespaces.contains_key("user");
+    let grantable = if own_user { u64::MAX } else { credentials::capget()?.permitted };
+    process_plan::plan(&options.process, filter, grantable)
 }
 
 /// Clones the process and lets it run up to "ready".

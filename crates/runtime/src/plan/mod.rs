@@ -61,6 +61,8 @@ pub struct Options {
     pub no_pivot: bool,
     /// Lacking rights over cgroups is borne where no limits were asked for.
     pub rootless: bool,
+    /// Capabilities that the runtime holds, a bit each; in a user namespace of its own a container's are all.
+    pub held: u64,
 }
 
 fn refuse(field: &str, cause: impl std::fmt::Display) -> Error {
@@ -100,7 +102,8 @@ pub fn make(
             return Err(e.into_kind(Kind::Unsupported));
         }
     }
-    let (process, more) = process::plan(process, filter)?;
+    let grantable = if namespaces.contains(Namespaces::USER) { u64::MAX } else { options.held };
+    let (process, more) = process::plan(process, filter, grantable)?;
     warnings.extend(more);
     check_hooks(spec.hooks.as_ref())?;
     let plan = Plan {

@@ -64,11 +64,16 @@ fn check_id(field: &str, id: u32) -> Result<()> {
     if id == u32::MAX { Err(refuse(field, "4294967295 is not an id")) } else { Ok(()) }
 }
 
-/// Plans the program; also gives warnings.
+/// Plans the program; also gives warnings. `grantable` are the capabilities that the runtime holds where the program is
+/// to run, a bit each.
 ///
 /// # Errors
 /// [`Kind::Config`], naming the field.
-pub fn plan(process: &Process, seccomp: Option<seccomp::Compiled>) -> Result<(ProcessPlan, Vec<String>)> {
+pub fn plan(
+    process: &Process,
+    seccomp: Option<seccomp::Compiled>,
+    grantable: u64,
+) -> Result<(ProcessPlan, Vec<String>)> {
     if process.args.is_empty() || process.args[0].is_empty() {
         return Err(refuse("args", "names no program"));
     }
@@ -91,7 +96,7 @@ pub fn plan(process: &Process, seccomp: Option<seccomp::Compiled>) -> Result<(Pr
             refuse("execCPUAffinity", "is not supported by this version").into_kind(Kind::Unsupported)
         );
     }
-    let (capabilities, warnings) = capabilities::plan(process.capabilities.as_ref());
+    let (capabilities, warnings) = capabilities::plan(process.capabilities.as_ref(), grantable);
     let plan = ProcessPlan {
         args: strings("args", &process.args)?,
         env: strings("env", &process.env)?,
