@@ -181,7 +181,7 @@ fn session_keyring(own: &Inherited) -> Result<()> {
     if own.keep_keyring {
         return Ok(());
     }
-    match keyring::join_session_keyring(&format!("_ses.{}", own.state.id)) {
+    match keyring::join_session_keyring(format!("_ses.{}", own.state.id)) {
         Err(e) if e.errno() == forgeone_sys::Errno::NOSYS => Ok(()),
         joined => joined.map(drop).during(|| "session keyring"),
     }
