@@ -152,7 +152,7 @@ pub(crate) fn a_false_device_is_refused() {
                 }
             }
             if user {
-                bundle.namespaces = bundle.namespaces | Namespaces::USER;
+                bundle.namespaces |= Namespaces::USER;
                 bundle.options.user_namespace = true;
                 crate::users::give_to_root(&bundle);
                 if matches!(case, "file" | "device") {

@@ -1,6 +1,8 @@
 //! The root file system on the real kernel, as root, in private namespaces: with the newest calls, and with
 //! those of Linux 5.2 and later answering ENOSYS or EPERM.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::print_stderr, reason = "a test talks to who reads its output")]
 
 mod attacks;
 mod cgroups;
@@ -28,7 +30,7 @@ fn main() {
         mounts: options_are_what_mountinfo_shows binds_keep_what_is_not_named recursive_options_reach_below
             files_and_missing_places tmpfs_takes_mode_and_content remount_changes_what_is_there
             propagation_words read_only_comes_last failures_name_the_mount options_for_mount2_alone;
-        roots: the_default_bundle devices_have_owner_and_mode dev_of_the_host_is_left_alone
+        roots: the_default_bundle nothing_is_left_open standard_streams devices_have_owner_and_mode dev_of_the_host_is_left_alone
             masked_and_read_only_paths read_only_root console_is_the_terminal no_pivot
             propagation_of_the_root the_host_sees_nothing a_replaced_root_is_noticed;
         users: devices_are_bound out_of_reach_is_reached sysfs_is_bound_without_a_network_namespace

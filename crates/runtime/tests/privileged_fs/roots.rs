@@ -58,6 +58,49 @@ pub(crate) fn the_default_bundle() {
     });
 }
 
+/// Of what the runtime and init opened, nothing leads back to the host.
+pub(crate) fn nothing_is_left_open() {
+    let open = || std_fs::read_dir("/proc/self/fd").unwrap().count();
+    let mut bundle = Bundle::new(&parts(LINUX));
+    for kernel in KERNELS {
+        bundle.kernel = kernel;
+        let plan = bundle.plan();
+        let before = open();
+        let prepared = rootfs::prepare(&plan).unwrap();
+        in_child(bundle.namespaces, || {
+            kernel.become_it();
+            let rootfs = rootfs::build(&plan, prepared, &bundle.cgroups).unwrap();
+            rootfs.finish().unwrap();
+            drop(rootfs.enter().unwrap());
+            // One of the child's own, by which it waited to be started.
+            assert_eq!(open(), before + 1, "{kernel:?}");
+        });
+    }
+}
+
+pub(crate) fn standard_streams() {
+    let mut bundle = Bundle::new(&parts("%hostname%:%h%"));
+    for kernel in KERNELS {
+        bundle.kernel = kernel;
+        bundle.run_with(
+            |rootfs| {
+                let null = rootfs.null()?;
+                assert_eq!(fs::read_up_to(&null, 10).unwrap(), b"");
+                fs::write_all(&null, b"x").unwrap();
+                assert_eq!(rootfs.make_directory("/work//dir").map(drop), Ok(()));
+                let e = rootfs.make_directory("/dev/null").unwrap_err().to_string();
+                assert_eq!(e, "\"/dev/null\": not a directory");
+                Ok(())
+            },
+            |entered| {
+                let entered = entered.unwrap();
+                assert!(Path::new("/work/dir").is_dir());
+                assert_eq!(rootfs::users::home(entered.root.as_fd(), 0).unwrap(), None);
+            },
+        );
+    }
+}
+
 fn default_devices() {
     for (name, number) in [
         ("null", (1, 3)),

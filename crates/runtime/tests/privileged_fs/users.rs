@@ -10,7 +10,7 @@ use std::path::Path;
 
 fn with_user(parts: &str) -> Bundle {
     let mut bundle = Bundle::new(parts);
-    bundle.namespaces = bundle.namespaces | Namespaces::USER;
+    bundle.namespaces |= Namespaces::USER;
     bundle.options.user_namespace = true;
     give_to_root(&bundle);
     bundle
@@ -118,7 +118,7 @@ pub(crate) fn terminal_group_in_a_joined_namespace() {
           %options%:[%newinstance%,%ptmxmode=0666%,%gid=5%,%mode=0620%]}]",
     );
     bundle.options.user_namespace = true;
-    bundle.namespaces = bundle.namespaces | Namespaces::USER;
+    bundle.namespaces |= Namespaces::USER;
     give_to_root(&bundle);
     chown(bundle.path(""), Some(100_000), Some(100_000)).unwrap();
     bundle.maps = "0 100000 3";
