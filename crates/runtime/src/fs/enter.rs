@@ -110,7 +110,7 @@ fn cover(point: &Path) -> Result<()> {
 
 /// The mount points of whole proc and sysfs file systems outside the container.
 fn host_kernel_mounts(procfs: &Procfs, rootfs: &Path) -> Result<Vec<PathBuf>> {
-    let info = procfs.read_bytes("self/mountinfo", MOUNTINFO_MAX)?;
+    let info = procfs.read("self/mountinfo", MOUNTINFO_MAX)?;
     let points = info.split(|byte| *byte == b'\n').filter_map(|line| kernel_mount(line, rootfs));
     Ok(points.collect())
 }

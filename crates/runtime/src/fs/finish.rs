@@ -5,7 +5,7 @@ use super::devices;
 use super::mounting::{Changes, Lookup, Place};
 use super::options::Attributes;
 use super::plan::Filesystem;
-use super::resolve::Links;
+use super::resolve::{Links, Resolver};
 use super::rootfs::{NoUmask, Rootfs, kind};
 use crate::error::{During, Error as RuntimeError, Kind, Result as RuntimeResult};
 use forgeone_sys::fs::{self, FileType, Mode, OFlags};
@@ -19,20 +19,30 @@ const NULL: (u32, u32) = (1, 3);
 const READONLY: Attributes =
     Attributes { set: MountAttrFlags::MOUNT_ATTR_RDONLY, clear: MountAttrFlags::empty() };
 
+/// The root of the devpts at `/dev/pts` inside `root`, to open a terminal in.
+///
+/// # Errors
+/// [`Kind::Config`] if there is none.
+pub fn devpts(root: impl AsFd, resolver: &Resolver) -> RuntimeResult<OwnedFd> {
+    const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
+    let missing = || RuntimeError::new(Kind::Config, "process.terminal: needs a devpts mounted at /dev/pts");
+    let dir = match resolver.open(root, "/dev/pts", Links::Follow) {
+        Err(e) if matches!(e.errno(), Errno::NOENT | Errno::NOTDIR) => return Err(missing()),
+        found => found?,
+    };
+    match fs::fstatfs(&dir)?.f_type as u64 == DEVPTS_SUPER_MAGIC {
+        true => Ok(dir),
+        false => Err(missing()),
+    }
+}
+
 impl Rootfs<'_> {
     /// The root of the container's devpts, to open a terminal in.
     ///
     /// # Errors
     /// [`Kind::Config`] if there is none at `/dev/pts`.
     pub fn devpts(&self) -> RuntimeResult<OwnedFd> {
-        const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
-        let missing =
-            || RuntimeError::new(Kind::Config, "process.terminal: needs a devpts mounted at /dev/pts");
-        let dir = self.open("/dev/pts")?.ok_or_else(missing)?;
-        match fs::fstatfs(&dir)?.f_type as u64 == DEVPTS_SUPER_MAGIC {
-            true => Ok(dir),
-            false => Err(missing()),
-        }
+        devpts(&self.root, &self.mounting.resolver)
     }
 
     /// Mounts a terminal on `/dev/console`: `peer` is the end of a pty of this container's devpts that programs use.

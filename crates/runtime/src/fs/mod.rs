@@ -30,6 +30,7 @@ pub mod users;
 pub use cgroupfs::{CgroupHierarchy, CgroupView};
 pub use devices::DevicePlan;
 pub use enter::Entered;
+pub use finish::devpts;
 pub use options::{Attributes, MountOptions, Propagation, known_options, parse};
 pub use plan::{Filesystem, MountKind, MountPlan, Options, RootfsPlan, Superblock, Symlink, plan};
 pub use prepare::{Prepared, prepare};

@@ -45,21 +45,38 @@ impl Procfs {
     ///
     /// # Errors
     /// The kernel's answer; `EXDEV` or `ELOOP` if the path leaves the procfs.
-    pub fn write(&self, path: &str, value: &[u8]) -> Result<()> {
-        Ok(fs::write_once(self.locate(path, OFlags::WRONLY | OFlags::NOCTTY)?, value)?)
+    pub fn write(&self, path: &str, value: &[u8]) -> forgeone_sys::Result<()> {
+        fs::write_once(self.locate(path, OFlags::WRONLY | OFlags::NOCTTY)?, value)
     }
 
     /// The content of the file `path` below `/proc`.
     ///
     /// # Errors
     /// The kernel's answer, `EFBIG` beyond `max` bytes.
-    pub fn read(&self, path: &str, max: usize) -> Result<Vec<u8>> {
-        Ok(self.read_bytes(path, max)?)
+    pub fn read(&self, path: &str, max: usize) -> forgeone_sys::Result<Vec<u8>> {
+        fs::read_to_end(self.locate(path, OFlags::RDONLY | OFlags::NOCTTY)?, max)
     }
 
-    /// [`Procfs::read`], with the system call's own error.
-    pub(super) fn read_bytes(&self, path: &str, max: usize) -> std::result::Result<Vec<u8>, SysError> {
-        fs::read_to_end(self.locate(path, OFlags::RDONLY | OFlags::NOCTTY)?, max)
+    /// Opens the namespace `path`, such as `42/ns/net`; `None` where this kernel has no such kind.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn namespace(&self, path: &str) -> forgeone_sys::Result<Option<OwnedFd>> {
+        // The last component is a magic link, which is what is wanted here: only the way to it is checked.
+        let (dir, name) = path.rsplit_once('/').unwrap_or((path, ""));
+        let dir = self.locate(dir, OFlags::PATH | OFlags::DIRECTORY)?;
+        match fs::openat(&dir, name, OFlags::RDONLY, Mode::empty()) {
+            Err(e) if e.errno() == Errno::NOENT => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    /// The inode number of the namespace `path`, such as `self/ns/net`; 0 where this kernel has no such kind.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn namespace_inode(&self, path: &str) -> forgeone_sys::Result<u64> {
+        self.namespace(path)?.map_or(Ok(0), |file| Ok(fs::fstat(file)?.st_ino))
     }
 
     /// Whether there is an entry `name` right below `/proc`.
