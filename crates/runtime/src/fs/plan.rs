@@ -257,8 +257,9 @@ fn propagation(linux: &Linux, options: &Options) -> Result<Option<Propagation>> 
     let found = Propagation::parse(word)
         .ok_or_else(|| wrong("linux.rootfsPropagation", format!("{word:?}: unknown propagation")))?;
     if options.no_pivot && found.kind == MountPropagationFlags::PRIVATE {
-        let cause = "{word:?}: not safe without pivot_root: the host's mounts stay reachable and busy";
-        return Err(wrong("linux.rootfsPropagation", cause.replace("{word:?}", &format!("{word:?}"))));
+        let cause =
+            format!("{word:?}: not safe without pivot_root: the host's mounts stay reachable and busy");
+        return Err(wrong("linux.rootfsPropagation", cause));
     }
     Ok(Some(found))
 }
