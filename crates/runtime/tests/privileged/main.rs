@@ -42,6 +42,6 @@ fn main() {
             masked_and_read_only_paths read_only_root console_is_the_terminal no_pivot
             propagation_of_the_root the_host_sees_nothing a_replaced_root_is_noticed;
         fs users: devices_are_bound out_of_reach_is_reached sysfs_is_bound_without_a_network_namespace
-            terminal_group_in_a_joined_namespace;
+            terminal_group_in_a_joined_namespace an_ordinary_user;
     })
 }
