@@ -1,3 +1,66 @@
-//! The door.
+//! The door: runc's command line over the ForgeOne runtime.
+//!
+//! It parses ([`args`]), puts its binary out of the program's reach if one is to be started, opens the log
+//! ([`log`]), carries out one command ([`commands`]) and reports once ([`report`]).
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod foreground;
+mod inherit;
+mod log;
+mod output;
+mod own;
+mod report;
+mod settings;
+
+use args::{Parsed, Values};
+use commands::Door;
+use forgeone_runtime::lifecycle;
+use log::Log;
+use report::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if std::env::args_os().next().is_some_and(|name| name == own::NAME) {
+        return ExitCode::from(own::report::main());
+    }
+    let mut global = Values::default();
+    let parsed = args::parse(std::env::args_os().skip(1), &mut global);
+    let parsed = parsed.map_err(Failure::of_misuse).and_then(protect).and_then(inherit::check);
+    let log = match Log::open(&global) {
+        Ok(log) => log,
+        Err(e) => return Failure::of_door(e).report(&Log::default()),
+    };
+    match parsed.and_then(|parsed| answer(parsed, &global, &log)) {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => failure.report(&log),
+    }
+}
+
+/// Executes the door again from a place where nobody can write to it, if it isn't there yet and is about to start a
+/// program that could.
+fn protect(parsed: Parsed) -> Result<Parsed, Failure> {
+    if let Parsed::Call(call) = &parsed
+        && call.command.starts_program
+    {
+        lifecycle::protect().map_err(|e| Failure::of_command(e, call.command))?;
+    }
+    Ok(parsed)
+}
+
+/// Does what was asked for; the exit status.
+fn answer(parsed: Parsed, global: &Values, log: &Log) -> Result<u8, Failure> {
+    let call = match parsed {
+        Parsed::Help(command) => return say(&args::help(command)),
+        Parsed::Version => return say(&report::version()),
+        Parsed::Call(call) => call,
+    };
+    let done = Door::open(global, log).and_then(|door| (call.command.run)(&door, &call));
+    done.map_err(|e| Failure::of_command(e, call.command))
+}
+
+fn say(text: &str) -> Result<u8, Failure> {
+    output::print(text).map(|()| 0).map_err(Failure::of_door)
+}

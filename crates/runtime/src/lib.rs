@@ -5,11 +5,17 @@
 
 pub mod bundle;
 pub mod cgroup;
+pub mod client;
+pub mod clock;
+pub mod engine;
 pub mod error;
+pub mod features;
 pub mod fs;
 pub mod json;
 pub mod lifecycle;
+pub mod plan;
 pub mod security;
 pub mod spec;
+pub mod state;
 
 pub use error::{Error, Kind, Result};

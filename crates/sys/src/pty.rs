@@ -4,7 +4,7 @@ use crate::error::{Errno, Error, Fail, Result, check};
 use crate::fs::{self, FileType, Mode, OFlags};
 use crate::show;
 use rustix::pty::OpenptFlags;
-use rustix::termios::{OptionalActions, Termios, Winsize};
+use rustix::termios::{OptionalActions, OutputModes, Termios, Winsize};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
@@ -32,13 +32,12 @@ pub fn open_pty(devpts: impl AsFd) -> Result<Pty> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NOFOLLOW;
     let master = open_device(&devpts, "ptmx", flags, |device| device == PTMX)?;
     rustix::pty::unlockpt(&master).fail(|| format!("ioctl({}, TIOCSPTLCK, 0)", show::fd(&master)))?;
-    let peer_flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let peer = match rustix::pty::ioctl_tiocgptpeer(&master, peer_flags) {
-        Err(Errno::NOTTY | Errno::INVAL | Errno::NOSYS | Errno::PERM) => {
+    let peer = match open_peer(&master) {
+        Err(e) if matches!(e.errno(), Errno::NOTTY | Errno::INVAL | Errno::NOSYS | Errno::PERM) => {
             let number = pty_number(&master)?.to_string();
             open_device(&devpts, &number, flags, |(major, _)| (PTS_MAJOR..PTS_MAJOR + 8).contains(&major))?
         }
-        result => result.fail(|| format!("ioctl({}, TIOCGPTPEER, O_RDWR|O_NOCTTY)", show::fd(&master)))?,
+        result => result?,
     };
     Ok(Pty { master, peer })
 }
@@ -66,6 +65,13 @@ fn check_device(fd: &OwnedFd, name: &str, expected: &impl Fn((u32, u32)) -> bool
         return Ok(());
     }
     Err(Error::new(format!("{}: not the terminal device {name:?} of a devpts", show::fd(fd)), Errno::NODEV))
+}
+
+/// `TIOCGPTPEER` (Linux 4.13): opens the peer of a master, wherever it is mounted.
+pub fn open_peer(master: impl AsFd) -> Result<OwnedFd> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    rustix::pty::ioctl_tiocgptpeer(&master, flags)
+        .fail(|| format!("ioctl({}, TIOCGPTPEER, O_RDWR|O_NOCTTY)", show::fd(&master)))
 }
 
 /// The pty's number: its peer's name in the devpts (`TIOCGPTN`).
@@ -100,12 +106,28 @@ pub fn is_terminal(fd: impl AsFd) -> bool {
     rustix::termios::isatty(fd)
 }
 
-/// Puts a terminal into raw mode until the guard is dropped.
+/// Whether the caller belongs to the terminal's foreground process group, the one that may read from it.
+pub fn in_foreground(fd: impl AsFd) -> bool {
+    rustix::termios::tcgetpgrp(fd).is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+/// Lets a pty's programs write line ends as they are, without a carriage return (`ONLCR` off). The terminal that
+/// the output is shown on adds it, and a file that the output is kept in has none.
+pub fn keep_line_ends(fd: impl AsFd) -> Result<()> {
+    let mut mode = rustix::termios::tcgetattr(&fd).fail(|| format!("ioctl({}, TCGETS)", show::fd(&fd)))?;
+    mode.output_modes.remove(OutputModes::ONLCR);
+    rustix::termios::tcsetattr(&fd, OptionalActions::Now, &mode)
+        .fail(|| format!("ioctl({}, TCSETS, ~ONLCR)", show::fd(&fd)))
+}
+
+/// Puts a terminal's input into raw mode until the guard is dropped. Its output is processed as before: another
+/// pty's output is shown on it as [`keep_line_ends`] leaves it.
 pub fn raw_mode(fd: impl AsFd) -> Result<RawGuard> {
     let before = rustix::termios::tcgetattr(&fd).fail(|| format!("ioctl({}, TCGETS)", show::fd(&fd)))?;
     let terminal = fs::dup(&fd)?;
     let mut raw = before.clone();
     raw.make_raw();
+    raw.output_modes = before.output_modes;
     rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &raw)
         .fail(|| format!("ioctl({}, TCSETS, raw)", show::fd(&fd)))?;
     Ok(RawGuard { terminal, before })
@@ -120,7 +142,8 @@ pub struct RawGuard {
 
 impl Drop for RawGuard {
     fn drop(&mut self) {
-        // The terminal may be gone by now; there is nobody to tell.
-        let _ = rustix::termios::tcsetattr(&self.terminal, OptionalActions::Drain, &self.before);
+        // The terminal may be gone by now; there is nobody to tell. Output that waits is processed as before either
+        // way, so there is nothing to wait for (which on a stopped terminal would be for ever).
+        let _ = rustix::termios::tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
     }
 }

@@ -1,1 +1,40 @@
 //! The root file system: planned as data, built through file descriptors.
+//!
+//! ```text
+//! plan ──► prepare ──► clone ──► build ──► hooks ──► console ──► finish ──► enter
+//! data     runtime               init, in the new mount namespace ……………………………………
+//! ```
+//!
+//! - [`plan()`] decides everything that can be decided from `config.json`; it touches nothing.
+//! - [`prepare()`] opens what only the runtime can, before there is a container.
+//! - [`build()`] makes the mounts, devices and links; [`Rootfs`] then gets its last changes and is entered.
+//!
+//! After the root file system was opened, only descriptors are used: a path of the container is resolved once
+//! ([`Resolver`]), inside the root, and what it led to is held until the mount is on it.
+
+mod build;
+mod cgroupfs;
+mod copyup;
+mod devices;
+mod enter;
+mod finish;
+mod mounting;
+mod options;
+mod plan;
+mod prepare;
+mod procfs;
+mod resolve;
+mod sysctl;
+pub mod users;
+
+pub use build::{Rootfs, build};
+pub use cgroupfs::{CgroupHierarchy, CgroupView};
+pub use devices::DevicePlan;
+pub use enter::Entered;
+pub use finish::devpts;
+pub use options::{Attributes, MountOptions, Propagation, known_options, parse};
+pub use plan::{Filesystem, MountKind, MountPlan, Options, RootfsPlan, Superblock, Symlink, plan};
+pub use prepare::{Prepared, prepare};
+pub use procfs::Procfs;
+pub use resolve::{Links, Make, Resolver};
+pub use sysctl::apply_sysctls;

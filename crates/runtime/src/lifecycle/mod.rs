@@ -1,81 +1,207 @@
 //! The life of a container: create, start, exec, kill, pause, delete, and what is known of it in between.
+//!
+//! [`Runtime`]'s methods that make processes (`create`, `run`, `exec`) clone, which only a process with a single
+//! thread may do; they are for the door. Programs with threads use [`crate::client`], which spawns the door.
 
+mod channel;
+mod create;
+mod exec;
+mod hooks;
+mod idmap;
+mod init;
+mod oom;
 mod options;
+mod proc;
+mod program;
+mod protect;
+mod remove;
+mod spawn;
+mod start;
+mod status;
+mod undo;
 
 pub use options::*;
+pub use protect::protect;
+pub use status::Status;
 
-use crate::error::{Error, Kind, Result};
-use crate::spec::State;
+use crate::cgroup::Group;
+use crate::error::{During, Error, Kind, Result};
+use crate::fs::Procfs;
+use crate::spec::{self, State};
+use crate::state::{self, Event, Record, Root};
+use forgeone_sys::fs::{self as files, Mode, OFlags};
+use forgeone_trust as trust;
+use status::Kept;
+use std::cell::OnceCell;
+use std::path::Path;
 
 /// The runtime with a place for its state; every command is one of its methods.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Runtime {
-    /// Where the states are kept, one directory per container.
-    pub settings: Settings,
-}
-
-fn absent<T>() -> Result<T> {
-    Err(Error::new(Kind::Unsupported, "being built"))
+    settings: Settings,
+    procfs: OnceCell<Procfs>,
+    boot_id: OnceCell<String>,
 }
 
 impl Runtime {
     /// A runtime with these settings; touches nothing.
     pub fn new(settings: Settings) -> Self {
-        Self { settings }
+        Self { settings, procfs: OnceCell::new(), boot_id: OnceCell::new() }
     }
 
-    /// Creates a container from a bundle; its program waits for [`Runtime::start`].
-    pub fn create(&self, _id: &str, _options: &CreateOptions) -> Result<Started> {
-        absent()
+    fn root(&self) -> Root {
+        Root::new(&self.settings.root)
     }
 
-    /// Starts the program of a created container.
-    pub fn start(&self, _id: &str) -> Result<()> {
-        absent()
+    fn procfs(&self) -> Result<&Procfs> {
+        get_or_try(&self.procfs, Procfs::open)
     }
 
-    /// Creates and starts in one go, without the detour over the rendezvous socket.
-    pub fn run(&self, _id: &str, _options: &CreateOptions) -> Result<Started> {
-        absent()
-    }
-
-    /// Starts another program in a running container.
-    pub fn exec(&self, _id: &str, _options: &ExecOptions) -> Result<Started> {
-        absent()
-    }
-
-    /// Sends a signal to the container's init, or to all of its processes.
-    pub fn kill(&self, _id: &str, _signal: i32, _all: bool) -> Result<()> {
-        absent()
-    }
-
-    /// Removes a stopped container; with `force` it is killed first and a missing one is no error.
-    pub fn delete(&self, _id: &str, _force: bool) -> Result<()> {
-        absent()
+    fn boot_id(&self) -> Result<&str> {
+        get_or_try(&self.boot_id, proc::boot_id).map(String::as_str)
     }
 
     /// Freezes all processes.
-    pub fn pause(&self, _id: &str) -> Result<()> {
-        absent()
+    ///
+    /// # Errors
+    /// [`Kind::State`] if it doesn't run.
+    pub fn pause(&self, id: &str) -> Result<()> {
+        let container = self.find(id)?;
+        let _lock = container.dir.lock()?;
+        let (record, status) = (container.record()?, container.status()?);
+        if !matches!(status, Status::Running | Status::Created) {
+            return Err(start::not_running(id, status));
+        }
+        Group::open(record.cgroup.clone()).freeze().during(|| format!("pause container \"{id}\""))?;
+        state::append(&container.dir, &event(record, "paused"))
     }
 
     /// Thaws them.
-    pub fn resume(&self, _id: &str) -> Result<()> {
-        absent()
+    ///
+    /// # Errors
+    /// [`Kind::State`] if it isn't paused.
+    pub fn resume(&self, id: &str) -> Result<()> {
+        let container = self.find(id)?;
+        let _lock = container.dir.lock()?;
+        let (record, status) = (container.record()?, container.status()?);
+        if status != Status::Paused {
+            return Err(Error::new(Kind::State, format!("container \"{id}\" is {status}, not paused")));
+        }
+        Group::open(record.cgroup.clone()).thaw().during(|| format!("resume container \"{id}\""))?;
+        state::append(&container.dir, &event(record, "resumed"))
     }
 
-    /// The state as the specification prints it.
-    pub fn state(&self, _id: &str) -> Result<State> {
-        absent()
+    /// The state as the specification prints it, with what runc adds to it.
+    pub fn state(&self, id: &str) -> Result<Listed> {
+        let container = self.find(id)?;
+        let status = container.status()?;
+        Ok(listed(&container.id, container.record.as_ref(), status))
     }
 
     /// What `list` shows, by id; entries that can't be read are given with their error.
     pub fn list(&self) -> Result<Vec<Result<Listed>>> {
-        absent()
+        let rows = self.root().ids()?.into_iter().map(|id| self.state(&id));
+        // One that is deleted while we look isn't there.
+        Ok(rows.filter(|row| !matches!(row, Err(e) if e.kind() == Kind::NotFound)).collect())
     }
 
     /// Process ids of all processes in the container, as the caller's PID namespace sees them.
-    pub fn pids(&self, _id: &str) -> Result<Vec<i32>> {
-        absent()
+    pub fn pids(&self, id: &str) -> Result<Vec<i32>> {
+        Group::open(self.find(id)?.record()?.cgroup.clone()).pids()
     }
+
+    /// Writes down a container's exit, once: by its parent, who knows the status.
+    pub fn exited(&self, id: &str, status: i32) -> Result<()> {
+        let container = self.find(id)?;
+        state::append_exit(&container.dir, &event(container.record()?, "exited"), Some(status))
+    }
+}
+
+/// Asks for admission of something that is done to a container that exists.
+fn ask(operation: trust::Operation, id: &str, kept: &Kept, args: &[String]) -> Result<trust::Admission> {
+    let demands = crate::plan::trust_demands(&kept.spec)?;
+    admit(&trust::AdmissionRequest {
+        operation,
+        id,
+        subject: trust::Subject::Bundle { config: &kept.config, rootfs: None },
+        exec_mode: crate::plan::exec_mode(&kept.spec.annotations)?,
+        args,
+        annotations: &kept.spec.annotations,
+        trusted_issuers: &demands.issuers,
+        minimum_entropy: demands.entropy,
+    })
+}
+
+/// `OnceCell::get_or_try_init`, which is not stable yet.
+fn get_or_try<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+    if let Some(value) = cell.get() {
+        return Ok(value);
+    }
+    let value = make()?;
+    Ok(cell.get_or_init(|| value))
+}
+
+fn admit(request: &trust::AdmissionRequest) -> Result<trust::Admission> {
+    let refused = |e: trust::Refusal| Error::new(Kind::Refused, format!("admission: {e}"));
+    trust::admit(request).map_err(refused)
+}
+
+fn event<'a>(record: &'a Record, name: &'a str) -> Event<'a> {
+    Event { name, boot_id: &record.boot_id, cgroup: record.cgroup_id, pid: record.pid }
+}
+
+fn listed(id: &str, record: Option<&Record>, status: Status) -> Listed {
+    let Some(record) = record else {
+        return Listed { id: id.to_owned(), status: status.word().to_owned(), ..Listed::default() };
+    };
+    Listed {
+        version: record.oci_version.clone(),
+        id: id.to_owned(),
+        pid: if status == Status::Stopped { 0 } else { record.pid },
+        status: status.word().to_owned(),
+        bundle: record.bundle.clone(),
+        rootfs: record.rootfs.clone(),
+        created: record.created.clone(),
+        annotations: record.annotations.clone(),
+        owner: record.owner,
+    }
+}
+
+/// The state that hooks read.
+fn spec_state(record: &Record, status: Status) -> State {
+    State {
+        version: spec::VERSION.to_owned(),
+        id: record.id.clone(),
+        status: status.word().to_owned(),
+        pid: if status == Status::Stopped { 0 } else { record.pid },
+        bundle: record.bundle.clone(),
+        annotations: record.annotations.clone(),
+        ..State::default()
+    }
+}
+
+/// runc's rules: a terminal whose caller goes away needs a socket that takes its master, and only such a one.
+fn check_console_socket(terminal: bool, detached: bool, socket: bool) -> Result<()> {
+    let message = match (terminal, detached, socket) {
+        (true, true, false) => "process.terminal: a detached container's terminal needs --console-socket",
+        (true, false, true) => "--console-socket: is only for detached containers",
+        (false, _, true) => "--console-socket: is only for containers with a terminal (process.terminal)",
+        _ => return Ok(()),
+    };
+    Err(Error::new(Kind::Usage, message))
+}
+
+/// Written whole or not at all: a reader never sees half a number.
+fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
+    let name = path.file_name().ok_or_else(|| Error::new(Kind::Usage, "--pid-file: is not a file's name"))?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> Result<()> {
+        let dir = files::open(parent, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+        let new = format!(".{}.{pid}", name.to_string_lossy());
+        let create = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
+        let file = files::openat(&dir, new.as_str(), create, Mode::from_raw_mode(0o666))?;
+        files::write_all(&file, pid.to_string().as_bytes())?;
+        Ok(files::renameat(&dir, new.as_str(), &dir, name)?)
+    };
+    write().during(|| "--pid-file")
 }

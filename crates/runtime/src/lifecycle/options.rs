@@ -30,13 +30,15 @@ pub struct CreateOptions {
     pub no_new_keyring: bool,
     /// How many descriptors from 3 on are passed to the program.
     pub preserve_fds: u32,
+    /// Whether the caller of `run` goes away at once, so that nobody relays a terminal; `create` always does.
+    pub detach: bool,
 }
 
 /// How another program is started in a container.
 #[derive(Clone, Debug, Default)]
 pub struct ExecOptions {
-    /// The program, with all its settings, as in `process` of `config.json`; `None` means the container's own
-    /// with `change` applied (the caller changes args, env, … through [`crate::lifecycle::Runtime`]'s bundle).
+    /// The program, with all its settings, as in `process` of `config.json`. Who only changes some of the
+    /// container's own begins with [`crate::lifecycle::Runtime::process_template`].
     pub process: Process,
     /// Unix socket that receives the terminal's master.
     pub console_socket: Option<PathBuf>,
@@ -46,6 +48,8 @@ pub struct ExecOptions {
     pub preserve_fds: u32,
     /// Whether the caller goes away at once, so that nobody relays a terminal.
     pub detach: bool,
+    /// Whether a frozen container is no error; the program waits until it is thawed.
+    pub ignore_paused: bool,
 }
 
 /// A process that was just made.
@@ -57,6 +61,8 @@ pub struct Started {
     pub pidfd: Option<OwnedFd>,
     /// The terminal's master, where one was asked for and no console socket was given.
     pub terminal: Option<OwnedFd>,
+    /// What the specification says to warn about.
+    pub warnings: Vec<String>,
 }
 
 /// A row of `list`.
@@ -78,6 +84,6 @@ pub struct Listed {
     pub created: String,
     /// As in `config.json`.
     pub annotations: std::collections::BTreeMap<String, String>,
-    /// Name of the user who owns the state directory, or the number.
-    pub owner: String,
+    /// User id of whoever created it.
+    pub owner: u32,
 }

@@ -1,3 +1,4 @@
 //! Capabilities, credentials, system call filters.
 
+pub mod capabilities;
 pub mod seccomp;

@@ -11,8 +11,8 @@ object! {
         pub default_errno_ret: Option<u32> = "defaultErrnoRet",
         /// `SCMP_ARCH_…`, beside the native one.
         pub architectures: Vec<String> = "architectures",
-        /// `SECCOMP_FILTER_FLAG_…`.
-        pub flags: Vec<String> = "flags",
+        /// `SECCOMP_FILTER_FLAG_…`. Absent is not the same as empty: runc then has a default of its own.
+        pub flags: Option<Vec<String>> = "flags",
         /// A socket that gets the notification fd.
         pub listener_path: String = "listenerPath",
         /// Sent along with it.

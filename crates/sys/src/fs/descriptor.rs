@@ -103,6 +103,13 @@ pub fn set_cloexec(fd: impl AsFd, on: bool) -> Result<()> {
         .fail(|| format!("fcntl({}, F_SETFD, {})", show::fd(&fd), if on { "FD_CLOEXEC" } else { "0" }))
 }
 
+/// Sets whether reading and writing wait (`O_NONBLOCK`). It holds for all who share the open file, in other
+/// processes too.
+pub fn set_nonblocking(fd: impl AsFd, on: bool) -> Result<()> {
+    let call = || format!("ioctl({}, FIONBIO, {})", show::fd(&fd), i32::from(on));
+    rustix::io::ioctl_fionbio(&fd, on).fail(call)
+}
+
 /// Adopts a descriptor that this process was started with and knows by number, and makes it close-on-exec.
 ///
 /// Each number may be adopted once, by the one piece of code that the protocol with the parent gives it to.

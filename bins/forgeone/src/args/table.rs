@@ -1,0 +1,231 @@
+//! The one table of commands and options: parsing, help and whatever else is made from the command line read it.
+//!
+//! Names, short forms and meanings are runc's (1.1 to 1.5). A runc option whose feature isn't built is absent,
+//! so that it is refused and not ignored.
+
+use crate::commands::{self, Run};
+
+/// An option.
+#[derive(Debug)]
+pub(crate) struct Flag {
+    /// Its name after `--`.
+    pub(crate) long: &'static str,
+    /// Its one-letter name.
+    pub(crate) short: Option<char>,
+    /// What follows it.
+    pub(crate) takes: Takes,
+    /// What it does, one line.
+    pub(crate) help: &'static str,
+}
+
+/// What follows an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// Nothing; `--name=true` and `--name=false` are understood.
+    Nothing,
+    /// A value, called so in the help.
+    Value(&'static str),
+    /// `true`, `false` or `auto`: behind `=`, or as the next word if it is one of these; bare it means `true`.
+    Mode,
+}
+
+/// A command.
+#[derive(Debug)]
+pub(crate) struct Command {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// Its words in order: `<required>`, `[optional]`, `[any number...]`.
+    pub(crate) words: &'static [&'static str],
+    /// From this many words on everything is a word, options too: it is meant for another program.
+    pub(crate) verbatim: Option<usize>,
+    /// What it does, one line.
+    pub(crate) about: &'static str,
+    /// What else there is to know, lines of at most 80 characters.
+    pub(crate) text: &'static str,
+    /// Its options, besides the global ones.
+    pub(crate) flags: &'static [Flag],
+    /// Whether it starts a program that isn't ours, so that the binary must be out of its reach.
+    pub(crate) starts_program: bool,
+    /// The exit status of its failures.
+    pub(crate) failure: u8,
+    /// What carries it out.
+    pub(crate) run: Run,
+}
+
+const fn switch(long: &'static str, short: Option<char>, help: &'static str) -> Flag {
+    Flag { long, short, takes: Takes::Nothing, help }
+}
+
+const fn value(long: &'static str, short: Option<char>, name: &'static str, help: &'static str) -> Flag {
+    Flag { long, short, takes: Takes::Value(name), help }
+}
+
+/// Options that stand before the command, or among its own.
+pub(crate) const GLOBAL: &[Flag] = &[
+    value(
+        "root",
+        None,
+        "DIR",
+        "where states are kept (root: /run/forgeone, others: $XDG_RUNTIME_DIR/forgeone)",
+    ),
+    value("log", None, "FILE", "append errors to FILE as well as to standard error"),
+    value("log-format", None, "FORMAT", "of the log: text or json (text)"),
+    switch("debug", None, "log what is done, too"),
+    switch("systemd-cgroup", None, "let systemd make the cgroups; cgroupsPath is slice:prefix:name"),
+    Flag {
+        long: "rootless",
+        short: None,
+        takes: Takes::Mode,
+        help: "bear with lacking rights over cgroups: true, false or auto (auto)",
+    },
+    switch("help", Some('h'), "show this help"),
+    switch("version", Some('v'), "show the version"),
+];
+
+const ID: &str = "<container-id>";
+
+const BUNDLE: Flag = value("bundle", Some('b'), "DIR", "the bundle (the current directory)");
+const CONSOLE_SOCKET: Flag = value("console-socket", None, "PATH", "Unix socket that receives the terminal");
+const PID_FILE: Flag = value("pid-file", None, "FILE", "write the process id to FILE");
+const PRESERVE_FDS: Flag =
+    value("preserve-fds", None, "N", "pass N more descriptors, from 3 on, to the program");
+const NO_PIVOT: Flag = switch("no-pivot", None, "don't use pivot_root; for a root on a ramdisk");
+const NO_NEW_KEYRING: Flag = switch("no-new-keyring", None, "keep the caller's session keyring");
+const DETACH: Flag = switch("detach", Some('d'), "don't wait for the program");
+const FORMAT: Flag = value("format", Some('f'), "FORMAT", "table or json (table)");
+
+const BUNDLE_TEXT: &str = "\
+The bundle is a directory with a config.json (see 'forgeone spec') and a root
+file system. <container-id> is your name for the container, unique below the
+state root.";
+
+const fn plain(name: &'static str, about: &'static str, run: Run) -> Command {
+    Command {
+        name,
+        words: &[ID],
+        verbatim: None,
+        about,
+        text: "",
+        flags: &[],
+        starts_program: false,
+        failure: 1,
+        run,
+    }
+}
+
+/// All commands, in the order of the help.
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        text: BUNDLE_TEXT,
+        flags: &[BUNDLE, CONSOLE_SOCKET, PID_FILE, NO_PIVOT, NO_NEW_KEYRING, PRESERVE_FDS],
+        starts_program: true,
+        ..plain(
+            "create",
+            "create a container from a bundle; its program waits for start",
+            commands::create::run,
+        )
+    },
+    plain("start", "start the program of a created container", commands::start::run),
+    Command {
+        text: BUNDLE_TEXT,
+        flags: &[
+            BUNDLE,
+            CONSOLE_SOCKET,
+            DETACH,
+            switch("keep", None, "don't delete the container when its program has ended"),
+            PID_FILE,
+            switch("no-subreaper", None, "don't adopt processes that the container leaves behind"),
+            NO_PIVOT,
+            NO_NEW_KEYRING,
+            PRESERVE_FDS,
+        ],
+        starts_program: true,
+        ..plain("run", "create a container, start it and wait for its end", commands::run::run)
+    },
+    Command {
+        words: &[ID, "[command]", "[arguments...]"],
+        verbatim: Some(2),
+        text: EXEC_TEXT,
+        flags: EXEC_FLAGS,
+        starts_program: true,
+        failure: 255,
+        ..plain("exec", "start another program in a running container", commands::exec::run)
+    },
+    plain("state", "show the state of a container as JSON", commands::state::run),
+    Command {
+        words: &[ID, "[signal]"],
+        text: "\
+The signal is a name, with or without SIG, or a number; TERM if there is none.
+
+    forgeone kill web KILL",
+        flags: &[switch("all", Some('a'), "to all processes of the container; a stopped one is no error")],
+        ..plain("kill", "send a signal to the first process of a container", commands::kill::run)
+    },
+    plain("pause", "suspend all processes of a container", commands::pause::run),
+    plain("resume", "let the processes of a paused container go on", commands::resume::run),
+    Command {
+        flags: &[switch("force", Some('f'), "kill it first if it still runs; a missing one is no error")],
+        ..plain("delete", "delete a stopped container and all that it holds", commands::delete::run)
+    },
+    Command {
+        words: &[],
+        flags: &[FORMAT, switch("quiet", Some('q'), "only ids")],
+        ..plain("list", "list the containers below the state root", commands::list::run)
+    },
+    Command {
+        words: &[ID, "[ps options...]"],
+        verbatim: Some(1),
+        text: "The table is the ps program's, with these options (-ef if there are none).",
+        flags: &[FORMAT],
+        ..plain("ps", "list the processes of a container", commands::ps::run)
+    },
+    Command {
+        words: &[],
+        text: "\
+The config starts sh in a terminal, over the root file system in ./rootfs; edit
+it to your needs. A file that exists is not overwritten.
+
+    mkdir -p web/rootfs            # and put a root file system there
+    cd web && forgeone spec
+    forgeone run web",
+        flags: &[
+            value("bundle", Some('b'), "DIR", "the bundle (the current directory)"),
+            value("output", None, "FILE", "file in the bundle (config.json); - is standard output"),
+            switch("rootless", None, "a config for a container that you run without root"),
+        ],
+        ..plain("spec", "write a config.json to start from", commands::spec::run)
+    },
+    Command {
+        words: &[],
+        ..plain("features", "show as JSON what this runtime implements", commands::features::run)
+    },
+];
+
+const EXEC_TEXT: &str = "\
+The program runs as the container's own would: its user, environment, working
+directory and rights are those of config.json, or of the file that --process
+names, changed by the options. Options end at the command.
+
+    forgeone exec web ps -ef";
+
+const EXEC_FLAGS: &[Flag] = &[
+    CONSOLE_SOCKET,
+    value("cwd", None, "DIR", "working directory inside"),
+    value("env", Some('e'), "KEY=VALUE", "add to the environment (repeatable)"),
+    switch("tty", Some('t'), "give it a terminal"),
+    value("user", Some('u'), "UID[:GID]", "numeric user, and group"),
+    value("additional-gids", Some('g'), "GID", "add a supplementary group (repeatable)"),
+    value("process", Some('p'), "FILE", "JSON file with the process, as in config.json"),
+    DETACH,
+    PID_FILE,
+    value("process-label", None, "LABEL", "SELinux label of the process"),
+    switch("no-new-privs", None, "set no_new_privs"),
+    value("cap", Some('c'), "CAPABILITY", "add a capability, such as CAP_NET_ADMIN (repeatable)"),
+    PRESERVE_FDS,
+    switch("ignore-paused", None, "allow it in a paused container"),
+];
+
+/// The command of this name.
+pub(crate) fn command(name: &std::ffi::OsStr) -> Option<&'static Command> {
+    COMMANDS.iter().find(|c| name == c.name)
+}

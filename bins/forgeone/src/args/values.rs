@@ -1,0 +1,77 @@
+//! Options as they were given, and how a command reads them.
+
+use super::{table::Flag, usage};
+use forgeone_runtime::Result;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+/// Options as they were given, in order. A value that is empty counts as not given, and of several the last
+/// counts, but for [`Values::all`].
+#[derive(Debug, Default)]
+pub(crate) struct Values(Vec<(&'static Flag, OsString)>);
+
+impl Values {
+    pub(super) fn push(&mut self, flag: &'static Flag, value: OsString) {
+        self.0.push((flag, value));
+    }
+
+    /// `name=value`, in order.
+    #[cfg(test)]
+    pub(super) fn pairs(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(flag, value)| format!("{}={}", flag.long, value.to_string_lossy()))
+    }
+
+    /// All values of an option, in order.
+    pub(crate) fn all<'a>(&'a self, long: &'a str) -> impl Iterator<Item = &'a OsStr> {
+        self.0.iter().filter(move |(flag, _)| flag.long == long).map(|(_, value)| value.as_os_str())
+    }
+
+    /// Its value.
+    pub(crate) fn value(&self, long: &str) -> Option<&OsStr> {
+        let given = self.0.iter().rev().find(|(flag, _)| flag.long == long);
+        given.map(|(_, value)| value.as_os_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Its value as text.
+    pub(crate) fn text(&self, long: &str) -> Result<Option<&str>> {
+        self.value(long).map(|value| text(long, value)).transpose()
+    }
+
+    /// All its values as text.
+    pub(crate) fn texts(&self, long: &str) -> Result<Vec<String>> {
+        self.all(long).map(|value| text(long, value).map(str::to_owned)).collect()
+    }
+
+    /// Its value as an absolute path.
+    pub(crate) fn path(&self, long: &str) -> Result<Option<PathBuf>> {
+        let absolute = |value: &OsStr| {
+            std::path::absolute(value)
+                .map_err(|e| usage(format!("option --{long}: {}: {e}", value.display())))
+        };
+        self.value(long).map(absolute).transpose()
+    }
+
+    /// Its value as a number.
+    pub(crate) fn number(&self, long: &str) -> Result<Option<u32>> {
+        let Some(value) = self.text(long)? else { return Ok(None) };
+        let digits = value.bytes().all(|b| b.is_ascii_digit());
+        match value.parse() {
+            Ok(number) if digits => Ok(Some(number)),
+            _ => Err(usage(format!("option --{long} is a number, not {value:?}"))),
+        }
+    }
+
+    /// Whether a switch is on, if it was given.
+    pub(crate) fn choice(&self, long: &str) -> Option<bool> {
+        self.value(long).map(|value| value == "true")
+    }
+
+    /// Whether a switch is on.
+    pub(crate) fn switch(&self, long: &str) -> bool {
+        self.choice(long).unwrap_or(false)
+    }
+}
+
+fn text<'a>(long: &str, value: &'a OsStr) -> Result<&'a str> {
+    value.to_str().ok_or_else(|| usage(format!("option --{long}: {value:?} is not UTF-8")))
+}

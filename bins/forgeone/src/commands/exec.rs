@@ -1,0 +1,158 @@
+//! `exec`: another program in a running container.
+
+use super::Door;
+use crate::args::{Call, usage};
+use crate::foreground::Foreground;
+use forgeone_runtime::lifecycle::ExecOptions;
+use forgeone_runtime::spec::{Capabilities, Process};
+use forgeone_runtime::{Error, Kind, Result, json};
+use forgeone_sys::credentials::capability_number;
+use std::io::Read;
+use std::path::Path;
+
+/// A process file that is larger is refused: the largest real ones are some kilobytes.
+const PROCESS_MAX: u64 = 16 << 20;
+
+pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
+    let change = Change::of(call)?;
+    let process_file = call.flags.path("process")?;
+    let template = match &process_file {
+        Some(file) => read(file)?,
+        None => Process { terminal: false, args: Vec::new(), ..door.runtime.process_template(call.id()?)? },
+    };
+    let options = ExecOptions {
+        process: change.applied_to(template)?,
+        console_socket: call.flags.path("console-socket")?,
+        pid_file: call.flags.path("pid-file")?,
+        preserve_fds: call.flags.number("preserve-fds")?.unwrap_or(0),
+        detach: call.flags.switch("detach"),
+        ignore_paused: call.flags.switch("ignore-paused"),
+    };
+    let foreground = if options.detach { None } else { Some(Foreground::prepare(door.log)?) };
+    let started = door.runtime.exec(call.id()?, &options)?;
+    door.warn("exec", &started);
+    door.log.debug(|| format!("started process {}", started.pid));
+    foreground.map_or(Ok(0), |foreground| foreground.attend(started))
+}
+
+/// Reads `--process`.
+fn read(path: &Path) -> Result<Process> {
+    let failed = |e: &dyn std::fmt::Display| Error::new(Kind::Config, format!("{}: {e}", path.display()));
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path).map_err(|e| failed(&e))?;
+    file.take(PROCESS_MAX + 1).read_to_end(&mut text).map_err(|e| failed(&e))?;
+    if text.len() as u64 > PROCESS_MAX {
+        return Err(failed(&"larger than 16 MiB"));
+    }
+    json::from_slice(&text).map_err(|e| failed(&e))
+}
+
+/// What the options change of a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Change {
+    args: Vec<String>,
+    cwd: Option<String>,
+    env: Vec<String>,
+    tty: bool,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    additional_gids: Vec<u32>,
+    label: Option<String>,
+    no_new_privileges: Option<bool>,
+    capabilities: Vec<String>,
+}
+
+impl Change {
+    fn of(call: &Call) -> Result<Self> {
+        let flags = &call.flags;
+        let (uid, gid) = flags.text("user")?.map(user).transpose()?.unwrap_or_default();
+        let args = call.words.iter().skip(1).map(|word| {
+            let text = word.to_str().map(str::to_owned);
+            text.ok_or_else(|| usage(format!("argument {word:?} is not UTF-8")))
+        });
+        Ok(Self {
+            args: args.collect::<Result<_>>()?,
+            cwd: flags.text("cwd")?.map(str::to_owned),
+            env: flags.texts("env")?,
+            tty: flags.switch("tty"),
+            uid,
+            gid,
+            additional_gids: flags
+                .texts("additional-gids")?
+                .iter()
+                .map(|gid| group(gid))
+                .collect::<Result<_>>()?,
+            label: flags.text("process-label")?.map(str::to_owned),
+            no_new_privileges: flags.choice("no-new-privs"),
+            capabilities: flags.texts("cap")?.into_iter().map(capability).collect::<Result<_>>()?,
+        })
+    }
+
+    fn applied_to(self, mut process: Process) -> Result<Process> {
+        if !self.args.is_empty() {
+            process.args = self.args;
+        }
+        if process.args.is_empty() {
+            return Err(usage("missing [command]"));
+        }
+        process.cwd = self.cwd.unwrap_or(process.cwd);
+        process.env.extend(self.env);
+        process.terminal |= self.tty;
+        process.user.uid = self.uid.unwrap_or(process.user.uid);
+        process.user.gid = self.gid.unwrap_or(process.user.gid);
+        process.user.additional_gids.extend(self.additional_gids);
+        process.selinux_label = self.label.unwrap_or(process.selinux_label);
+        process.no_new_privileges = self.no_new_privileges.unwrap_or(process.no_new_privileges);
+        if !self.capabilities.is_empty() {
+            add(process.capabilities.get_or_insert_default(), &self.capabilities);
+        }
+        Ok(process)
+    }
+}
+
+/// Adds to the sets that decide what the program may do. It becomes ambient only where capabilities are inherited
+/// anyway (capabilities(7) asks for both), and never inheritable: CVE-2022-29162.
+fn add(sets: &mut Capabilities, names: &[String]) {
+    let inherits = !sets.inheritable.is_empty();
+    let always = [&mut sets.bounding, &mut sets.effective, &mut sets.permitted];
+    for set in always.into_iter().chain(inherits.then_some(&mut sets.ambient)) {
+        for name in names {
+            if !set.contains(name) {
+                set.push(name.clone());
+            }
+        }
+    }
+}
+
+fn capability(name: String) -> Result<String> {
+    match capability_number(&name) {
+        Some(_) => Ok(name),
+        None => Err(usage(format!("option --cap: unknown capability {name:?}"))),
+    }
+}
+
+/// `UID[:GID]`.
+fn user(text: &str) -> Result<(Option<u32>, Option<u32>)> {
+    let (uid, gid) = match text.split_once(':') {
+        Some((uid, gid)) => (uid, Some(gid)),
+        None => (text, None),
+    };
+    let wrong = || usage(format!("option --user: {text:?} is not UID or UID:GID, in digits, below 2^32-1"));
+    let uid = id(uid).ok_or_else(wrong)?;
+    let gid = gid.map(|gid| id(gid).ok_or_else(wrong)).transpose()?;
+    Ok((Some(uid), gid))
+}
+
+fn group(text: &str) -> Result<u32> {
+    id(text).ok_or_else(|| usage(format!("option --additional-gids: {text:?} is not a group id")))
+}
+
+/// A user or group id: digits and nothing else, and not the one that means "none" (setresuid(2)).
+fn id(text: &str) -> Option<u32> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|&id| digits && id != u32::MAX)
+}
+
+#[cfg(test)]
+#[path = "exec_tests.rs"]
+mod tests;

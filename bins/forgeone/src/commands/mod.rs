@@ -1,0 +1,84 @@
+//! The commands, one a file. Each reads its options, calls the runtime and prints what it answers; it returns the
+//! exit status.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod exec;
+pub(crate) mod features;
+pub(crate) mod kill;
+pub(crate) mod list;
+pub(crate) mod pause;
+pub(crate) mod ps;
+pub(crate) mod resume;
+pub(crate) mod run;
+pub(crate) mod spec;
+pub(crate) mod start;
+pub(crate) mod state;
+
+mod process_table;
+mod show;
+
+use crate::args::{Call, Values, usage};
+use crate::log::Log;
+use crate::report::VERSION;
+use crate::settings::{self, StateRoot, Surroundings};
+use forgeone_runtime::Result;
+use forgeone_runtime::lifecycle::{CreateOptions, Runtime, Started};
+use forgeone_sys::process::geteuid;
+
+/// What carries out a command.
+pub(crate) type Run = fn(&Door, &Call) -> Result<u8>;
+
+/// What all commands need.
+pub(crate) struct Door<'a> {
+    /// The runtime, with the caller's settings.
+    pub(crate) runtime: Runtime,
+    /// Where it keeps its states.
+    pub(crate) root: StateRoot,
+    /// Where is said what happens.
+    pub(crate) log: &'a Log,
+}
+
+impl<'a> Door<'a> {
+    /// Finds out where the states are; opens nothing.
+    pub(crate) fn open(global: &Values, log: &'a Log) -> Result<Self> {
+        let variable = |name: &str| std::env::var_os(name);
+        let in_user_namespace = &settings::in_user_namespace;
+        let around = Surroundings { variable: &variable, euid: geteuid(), in_user_namespace };
+        let root = settings::state_root(global, &around)?;
+        let runtime = Runtime::new(settings::settings(global, &root)?);
+        log.debug(|| format!("forgeone {VERSION}, state root {}", root.path.display()));
+        Ok(Self { runtime, root, log })
+    }
+
+    /// Passes on what the specification says to warn about.
+    fn warn(&self, command: &str, started: &Started) {
+        started.warnings.iter().for_each(|warning| self.log.warn(&format!("{command}: {warning}")));
+    }
+}
+
+/// What `create` and `run` tell the runtime.
+fn create_options(call: &Call, detach: bool) -> Result<CreateOptions> {
+    let bundle = match call.flags.path("bundle")? {
+        Some(bundle) => bundle,
+        None => std::env::current_dir().map_err(|e| usage(format!("current directory: {e}")))?,
+    };
+    Ok(CreateOptions {
+        bundle,
+        console_socket: call.flags.path("console-socket")?,
+        pid_file: call.flags.path("pid-file")?,
+        no_pivot: call.flags.switch("no-pivot"),
+        no_new_keyring: call.flags.switch("no-new-keyring"),
+        preserve_fds: call.flags.number("preserve-fds")?.unwrap_or(0),
+        detach,
+    })
+}
+
+/// Whether a table or JSON is wanted.
+fn wants_json(call: &Call) -> Result<bool> {
+    match call.flags.text("format")? {
+        None | Some("table") => Ok(false),
+        Some("json") => Ok(true),
+        Some(other) => Err(usage(format!("option --format is table or json, not {other:?}"))),
+    }
+}

@@ -1,0 +1,77 @@
+//! `run`: create, start, wait for the end, delete.
+
+use super::{Door, create_options};
+use crate::args::Call;
+use crate::foreground::Foreground;
+use crate::own::{self, OwnBundle};
+use crate::settings::{StateRoot, make_runtime_dir};
+use forgeone_runtime::lifecycle::{CreateOptions, Runtime, Settings};
+use forgeone_runtime::{Error, Kind, Result};
+use forgeone_sys::process::{geteuid, getpid, set_child_subreaper};
+
+pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
+    let detach = call.flags.switch("detach");
+    let options = create_options(call, detach)?;
+    make_runtime_dir(&door.root)?;
+    if !detach && call.id()? == own::IMAGE && !names_a_bundle(call, &options) {
+        return built_in(door, &options);
+    }
+    if detach {
+        return detached(door, call.id()?, &options);
+    }
+    if !call.flags.switch("no-subreaper") {
+        set_child_subreaper(true)?;
+    }
+    attended(door, call.id()?, &options, call.flags.switch("keep"))
+}
+
+fn detached(door: &Door, id: &str, options: &CreateOptions) -> Result<u8> {
+    let started = door.runtime.run(id, options)?;
+    door.warn("run", &started);
+    door.log.debug(|| format!("started: init is process {}", started.pid));
+    Ok(0)
+}
+
+fn attended(door: &Door, id: &str, options: &CreateOptions, keep: bool) -> Result<u8> {
+    let foreground = Foreground::prepare(door.log)?;
+    let started = door.runtime.run(id, options)?;
+    door.warn("run", &started);
+    let status = foreground.attend(started);
+    if let Ok(status) = status {
+        leave(door, door.runtime.exited(id, status.into()));
+    }
+    if !keep {
+        let deleted = door.runtime.delete(id, true);
+        leave(
+            door,
+            deleted.map(|warnings| warnings.iter().for_each(|w| door.log.warn(&format!("run: {w}")))),
+        );
+    }
+    status
+}
+
+/// Whether a bundle is meant, whatever the container is called: one was named, or one is here.
+fn names_a_bundle(call: &Call, options: &CreateOptions) -> bool {
+    call.flags.value("bundle").is_some() || options.bundle.join("config.json").exists()
+}
+
+/// `run self`: the container from the built-in image.
+fn built_in(door: &Door, options: &CreateOptions) -> Result<u8> {
+    let bundle = OwnBundle::make().map_err(|e| Error::new(Kind::System, format!("built-in image: {e}")))?;
+    let options = CreateOptions { bundle: bundle.dir.clone(), ..options.clone() };
+    let id = format!("{}-{}", own::IMAGE, getpid());
+    if geteuid() == 0 || door.root.is_chosen() {
+        return attended(door, &id, &options, false);
+    }
+    // An ordinary user without a runtime directory has no place for states; this one needn't outlive the command.
+    let settings = Settings { root: bundle.dir.join("state"), ..Settings::default() };
+    let root = StateRoot { path: settings.root.clone(), ..door.root.clone() };
+    attended(&Door { runtime: Runtime::new(settings), root, log: door.log }, &id, &options, false)
+}
+
+/// The program's status is what the caller waits for: what fails behind it is reported and changes nothing.
+fn leave(door: &Door, done: Result<()>) {
+    if let Err(e) = done {
+        door.log.error(&format!("run: {e}"));
+    }
+}

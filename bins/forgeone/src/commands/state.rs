@@ -1,0 +1,12 @@
+//! `state`: the state of a container as JSON.
+
+use super::{Door, show};
+use crate::args::Call;
+use crate::output;
+use forgeone_runtime::Result;
+
+pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
+    let row = door.runtime.state(call.id()?)?;
+    output::print(&show::pretty(&show::container(&row, ""), b"  ")?)?;
+    Ok(0)
+}

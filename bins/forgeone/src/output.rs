@@ -1,0 +1,35 @@
+//! Standard output. A reader that has gone away is no failure; a full disk is one.
+
+use forgeone_runtime::{Error, Kind, Result};
+use std::io::{ErrorKind, Write};
+
+/// Writes all of `text`.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done.map_err(|e| Error::new(Kind::System, format!("write to standard output: {e}"))),
+    }
+}
+
+/// The message on one line, without anything that a terminal would obey.
+pub(crate) fn printable(message: &str) -> String {
+    let mut out = String::with_capacity(message.len());
+    for c in message.chars() {
+        match c.is_control() {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_stays_on_one_line() {
+        assert_eq!(printable("a\nb\u{1b}[2Jc"), "a\\nb\\u{1b}[2Jc");
+    }
+}

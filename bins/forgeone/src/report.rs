@@ -1,0 +1,90 @@
+//! How the door speaks about itself: its version, and a failure as one line with an exit status.
+
+use crate::args::{Command, Misuse};
+use crate::log::Log;
+use forgeone_runtime::{Error, Kind, spec};
+use std::process::ExitCode;
+
+/// This program's version.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit that it was built from, where the build was told.
+pub(crate) const COMMIT: Option<&str> = option_env!("FORGEONE_COMMIT");
+
+/// What `--version` prints.
+pub(crate) fn version() -> String {
+    let commit = COMMIT.map(|commit| format!("commit: {commit}\n")).unwrap_or_default();
+    format!("forgeone version {VERSION}\n{commit}spec: {}\n", spec::VERSION)
+}
+
+/// A failure with the exit status that it makes.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    error: Error,
+    command: Option<&'static Command>,
+    status: u8,
+}
+
+impl Failure {
+    /// The words made no call.
+    pub(crate) fn of_misuse(misuse: Misuse) -> Self {
+        Self { error: misuse.error, command: misuse.command, status: misuse.status }
+    }
+
+    /// Something besides a command failed.
+    pub(crate) fn of_door(error: Error) -> Self {
+        Self { error, command: None, status: 1 }
+    }
+
+    /// A command failed.
+    pub(crate) fn of_command(error: Error, command: &'static Command) -> Self {
+        Self { error: error.during(command.name), command: Some(command), status: command.failure }
+    }
+
+    /// Reports it, once.
+    pub(crate) fn report(self, log: &Log) -> ExitCode {
+        log.error(&format!("{}{}", self.error, self.way_out()));
+        ExitCode::from(self.status)
+    }
+
+    /// What the user can do about it.
+    fn way_out(&self) -> String {
+        let name = self.command.map_or("", |c| c.name);
+        match self.error.kind() {
+            Kind::Usage if name.is_empty() => "; see 'forgeone --help'".to_owned(),
+            Kind::Usage => format!("; see 'forgeone {name} --help'"),
+            Kind::NotFound => "; see 'forgeone list'".to_owned(),
+            Kind::Exists if matches!(name, "create" | "run") => {
+                "; take another id, or free this one with 'forgeone delete'".to_owned()
+            }
+            Kind::State => "; see 'forgeone list'".to_owned(),
+            _ => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args;
+
+    fn line(error: Error, name: &str) -> String {
+        let failure = match args::command(name.as_ref()) {
+            Some(command) => Failure::of_command(error, command),
+            None => Failure::of_door(error),
+        };
+        format!("{}{}", failure.error, failure.way_out())
+    }
+
+    #[test]
+    fn the_way_out_follows_in_the_same_line() {
+        let missing = || Error::new(Kind::NotFound, "container web does not exist");
+        assert_eq!(line(missing(), "state"), "state: container web does not exist; see 'forgeone list'");
+        let usage = || Error::new(Kind::Usage, "no");
+        assert_eq!(line(usage(), "exec"), "exec: no; see 'forgeone exec --help'");
+        assert_eq!(line(usage(), ""), "no; see 'forgeone --help'");
+        let exists = || Error::new(Kind::Exists, "config.json exists");
+        assert_eq!(line(exists(), "spec"), "spec: config.json exists");
+        assert!(line(exists(), "run").contains("forgeone delete"));
+    }
+}

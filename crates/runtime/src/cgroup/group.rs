@@ -1,0 +1,218 @@
+//! A container's group on the machine: made by a plan, or found again by its paths.
+
+use super::birth::Birth;
+use super::freezer::Freezer;
+use super::make::{self, Made, open};
+use super::paths::Paths;
+use super::plan::{Place, Plan};
+use super::{kill, members, remove};
+use crate::error::{During, Error, Kind, Result};
+use forgeone_sys::OwnedFd;
+
+/// A container's group.
+#[derive(Debug, Default)]
+pub struct Group {
+    paths: Paths,
+    /// The cgroup2 directory, opened when it was made; the first birth takes it.
+    v2: Option<OwnedFd>,
+}
+
+impl Group {
+    /// Makes the group with its limits; nobody is in it. The second value is warnings.
+    ///
+    /// Where the plan bears a lack of rights, hierarchies without limits are left out; the group may be empty then.
+    ///
+    /// # Errors
+    /// When something can't be made, or is there and has processes, or a limit can't be set; the field that asks for
+    /// it is named, and what was made is removed again.
+    pub fn create(plan: &Plan) -> Result<(Self, Vec<String>)> {
+        let mut group = Self::default();
+        let (mut warnings, mut denied) = (Vec::new(), Vec::new());
+        // Places that are new: what was there before is not ours to remove when the rest fails.
+        let mut ours = Paths::default();
+        for place in plan.places() {
+            let made = group.make(place, plan.devices_may_fail, &mut ours, &mut warnings);
+            let Err(e) = made else { continue };
+            if plan.tolerant && e.kind() == Kind::Permission && place.limit().is_none() {
+                group.paths.remove(place);
+                if ours.remove(place) {
+                    make::rmdir(&place.path()).during(|| "cgroup")?;
+                }
+                denied.push(e.to_string());
+                continue;
+            }
+            ours.parents = std::mem::take(&mut group.paths.parents);
+            let errors = [Some(e.clone()), remove::remove(&ours).err()];
+            return Err(Error::all(errors.into_iter().flatten().collect()).unwrap_or(e));
+        }
+        if let Some(first) = denied.first() {
+            let count = denied.len();
+            warnings
+                .push(format!("no group in {count} of the cgroup hierarchies, for lack of rights: {first}"));
+        }
+        Ok((group, warnings))
+    }
+
+    fn make(
+        &mut self,
+        place: &Place,
+        devices_may_fail: bool,
+        ours: &mut Paths,
+        warnings: &mut Vec<String>,
+    ) -> Result<()> {
+        let what = || place.limit().unwrap_or("cgroup").to_owned();
+        let made = make::directory(place, &mut self.paths.parents).during(what)?;
+        if made == Made::New {
+            ours.insert(place);
+        }
+        self.paths.insert(place);
+        if made == Made::New && place.is_bare() {
+            return Ok(());
+        }
+        let dir = open(&place.path()).during(what)?;
+        if made == Made::Found {
+            make::vacant(place, &dir)?;
+        }
+        make::fill(place, &dir, made)?;
+        match make::devices(&place.devices, &dir, made) {
+            Err(e) if devices_may_fail && e.kind() == Kind::Permission => warnings.push(e.to_string()),
+            done => done?,
+        }
+        // Last, so that a container's user never owns a group that is not limited yet.
+        if let Some(owner) = place.owner {
+            make::own(&dir, owner).during(|| "cgroup: owner")?;
+        }
+        self.v2 = Some(dir).filter(|_| place.controllers.is_empty());
+        Ok(())
+    }
+
+    /// The group at these places; nothing is looked at.
+    pub fn open(paths: Paths) -> Self {
+        Self { paths, ..Self::default() }
+    }
+
+    /// The places, for the container's state.
+    pub fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    /// The group's id on cgroup2, as `bpf_get_current_cgroup_id` and file handles have it; 0 without cgroup2.
+    ///
+    /// # Errors
+    /// When it can't be looked at.
+    pub fn id(&self) -> Result<u64> {
+        self.v2.as_ref().map_or(Ok(0), |dir| Ok(forgeone_sys::fs::fstat(dir)?.st_ino))
+    }
+
+    /// What a new process needs to get in.
+    ///
+    /// # Errors
+    /// When the group is gone, or the caller has no rights over it.
+    pub fn birth(&mut self) -> Result<Birth> {
+        Birth::new(&self.paths, self.v2.take())
+    }
+
+    /// The same for one that is to be beside process `pid` where that has moved into a group of its own inside the
+    /// container's, as an init system does: on cgroup2 the outer one then takes no process (`EBUSY` from
+    /// `clone3`).
+    ///
+    /// # Errors
+    /// As [`Group::birth`], and when the process is not in the group.
+    pub fn birth_beside(&self, pid: i32) -> Result<Birth> {
+        let Some(v2) = &self.paths.v2 else { return Birth::new(&self.paths, None) };
+        let Some(dir) = members::find(v2, pid).during(|| "cgroup")? else {
+            return Err(Error::new(Kind::State, format!("cgroup {v2}: process {pid} is not in it")));
+        };
+        Birth::new(&self.paths, Some(dir))
+    }
+
+    /// Freezes all processes, and waits until they are.
+    ///
+    /// # Errors
+    /// When there is no freezer, or a process doesn't freeze within ten seconds; all go on then.
+    pub fn freeze(&self) -> Result<()> {
+        Freezer::get(&self.paths)?.freeze()
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// When there is no freezer, or the caller has no rights over it.
+    pub fn thaw(&self) -> Result<()> {
+        Freezer::get(&self.paths)?.thaw()
+    }
+
+    /// Whether they are frozen. A group that is gone, or can't be frozen, is not.
+    ///
+    /// # Errors
+    /// When the group can't be read.
+    pub fn frozen(&self) -> Result<bool> {
+        Freezer::find(&self.paths).map_or(Ok(false), |freezer| freezer.is_frozen())
+    }
+
+    /// All processes, also those in groups inside, as the caller's PID namespace numbers them, in order.
+    ///
+    /// # Errors
+    /// When the group can't be read; one that is gone has no processes.
+    pub fn pids(&self) -> Result<Vec<i32>> {
+        self.paths.primary().map_or(Ok(Vec::new()), members::at)
+    }
+
+    /// Whether anybody is in it, or in a group inside.
+    ///
+    /// # Errors
+    /// When the group can't be read; one that is gone has no processes.
+    pub fn populated(&self) -> Result<bool> {
+        members::populated(&self.paths)
+    }
+
+    /// Sends SIGKILL to all processes, frozen or not, also to those that are being forked. They may still be on their
+    /// way out when it returns. After it the group is only good for being removed: on some kernels whoever is born into
+    /// it dies at once.
+    ///
+    /// # Errors
+    /// When a process can't be signalled.
+    pub fn kill(&self) -> Result<()> {
+        kill::kill(&self.paths)
+    }
+
+    /// Sends a signal to all processes, also to those that are being forked.
+    ///
+    /// # Errors
+    /// When a process can't be signalled.
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        kill::signal(&self.paths, signal)
+    }
+
+    /// Removes the group and all groups inside, and waits for processes that are on their way out. What is gone
+    /// already is no error.
+    ///
+    /// # Errors
+    /// All that couldn't be removed, with the processes that are in it; the rest is removed.
+    pub fn delete(&self) -> Result<()> {
+        remove::remove(&self.paths)
+    }
+
+    /// Writes the limits of `plan` into the group as it is. Device rules stay: others add theirs behind our back (the
+    /// hooks of GPU vendors), which must not be lost when a memory limit is changed. So does what `plan` doesn't name.
+    ///
+    /// # Errors
+    /// The first limit that can't be set, by field; or one for a hierarchy in which the container has no group.
+    pub fn update(&self, plan: &Plan) -> Result<()> {
+        for place in plan.places() {
+            let Some(field) = place.limit() else { continue };
+            let path = match place.controllers.as_str() {
+                "" => self.paths.v2.as_ref(),
+                controllers => self.paths.v1.get(controllers),
+            };
+            let Some(path) = path else {
+                let why = format!("{field}: the container has no group in {}", place.mount);
+                return Err(Error::new(Kind::Unsupported, why));
+            };
+            let dir = open(path).during(|| field)?;
+            make::enable(place, &dir)?;
+            make::steps(&place.steps, &dir)?;
+        }
+        Ok(())
+    }
+}

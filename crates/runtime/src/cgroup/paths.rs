@@ -1,0 +1,86 @@
+//! Where a container's group is, as it is kept in the container's state.
+
+use super::plan::{Place, Plan};
+use crate::error::{self, During};
+use crate::object;
+use forgeone_sys::Errno;
+use forgeone_sys::fs::{self, AtFlags};
+use std::collections::BTreeMap;
+
+object! {
+    /// The places of a container's group: all that is needed to use and to remove it later.
+    pub struct Paths {
+        /// v1: absolute path by controllers (`cpu,cpuacct`, `name=systemd`).
+        pub v1: BTreeMap<String, String> = "v1",
+        /// cgroup2: absolute path.
+        pub v2: Option<String> = "v2",
+        /// Levels above that were made for this container, outer ones first: removed with it, if they are empty.
+        pub parents: Vec<String> = "parents",
+    }
+}
+
+impl Paths {
+    /// What [`super::Group::create`] is going to make, for the record that is written before it does.
+    ///
+    /// It looks for levels that are missing, one call for each hierarchy, and none for a group that is
+    /// right below the top or the caller's own group's level.
+    ///
+    /// # Errors
+    /// When a hierarchy can't be looked at.
+    pub fn survey(plan: &Plan) -> error::Result<Self> {
+        let mut paths = Self::default();
+        for place in plan.places() {
+            paths.insert(place);
+            let parents: Vec<&str> = place.parents().collect();
+            let mut missing = parents.len();
+            while missing > 0 && !exists(&place.level(parents[missing - 1]))? {
+                missing -= 1;
+            }
+            paths.parents.extend(parents[missing..].iter().map(|level| place.level(level)));
+        }
+        Ok(paths)
+    }
+
+    /// Adds a place.
+    pub(super) fn insert(&mut self, place: &Place) {
+        if place.controllers.is_empty() {
+            self.v2 = Some(place.path());
+        } else {
+            self.v1.insert(place.controllers.clone(), place.path());
+        }
+    }
+
+    /// Takes a place out; whether it was there.
+    pub(super) fn remove(&mut self, place: &Place) -> bool {
+        if place.controllers.is_empty() {
+            self.v2.take().is_some()
+        } else {
+            self.v1.remove(&place.controllers).is_some()
+        }
+    }
+
+    /// Whether there is no place at all.
+    pub fn is_empty(&self) -> bool {
+        self.v1.is_empty() && self.v2.is_none()
+    }
+
+    /// The v1 place of this controller.
+    pub(super) fn controller(&self, name: &str) -> Option<&str> {
+        let has = |controllers: &&String| controllers.split(',').any(|c| c == name);
+        self.v1.iter().find(|(controllers, _)| has(controllers)).map(|(_, path)| path.as_str())
+    }
+
+    /// The place that says who is in the group: cgroup2 where there is one, otherwise v1's freezer or another.
+    pub(super) fn primary(&self) -> Option<&str> {
+        let v1 = || self.controller("freezer").or_else(|| self.v1.values().next().map(String::as_str));
+        self.v2.as_deref().or_else(v1)
+    }
+}
+
+fn exists(path: &str) -> error::Result<bool> {
+    match fs::statat(fs::CWD, path, AtFlags::empty()) {
+        Ok(_) => Ok(true),
+        Err(e) if e.errno() == Errno::NOENT => Ok(false),
+        Err(e) => Err(e).during(|| "cgroup"),
+    }
+}

@@ -1,0 +1,533 @@
+//! The root file system as a plan: what `config.json` asks for, checked and put into the order of execution.
+//!
+//! Planning is pure: nothing is opened, not even looked at. What only the kernel can know (whether a source exists,
+//! what a destination leads to) is checked when the plan is carried out, by file descriptor.
+//!
+//! Paths inside the container are cleaned here once (`//`, `.` and a trailing slash go) and never hold `..`.
+
+use super::devices::{self, DevicePlan};
+use super::options::{self, Attributes, MountOptions, Propagation};
+use super::sysctl;
+use crate::error::{Error, Kind, Result};
+use crate::spec::{IdMapping, Linux, Mount, Spec};
+use forgeone_sys::mount::{MountAttrFlags, MountFlags, MountPropagationFlags};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// What the plan has to know beside the bundle.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Move the root and chroot, in place of pivot_root(2).
+    pub no_pivot: bool,
+    /// The container has a user namespace of its own, new or joined.
+    pub user_namespace: bool,
+    /// The container has a cgroup namespace of its own, new or joined.
+    pub cgroup_namespace: bool,
+    /// Lacking rights over cgroups is borne.
+    pub rootless: bool,
+}
+
+/// A root file system, ready to be built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RootfsPlan {
+    /// The directory on the host that becomes `/`.
+    pub path: PathBuf,
+    /// Whether `/` is read-only in the end.
+    pub readonly: bool,
+    /// `linux.rootfsPropagation`; absent means that nothing propagates out of the container (`rslave`).
+    pub propagation: Option<Propagation>,
+    /// Move and chroot, in place of pivot_root(2).
+    pub no_pivot: bool,
+    /// The container has a user namespace: device nodes are bound, not made.
+    pub user_namespace: bool,
+    /// The container has a cgroup namespace: cgroup file systems are mounted, not bound.
+    pub cgroup_namespace: bool,
+    /// A cgroup file system that can't be had is covered instead of being an error.
+    pub rootless: bool,
+    /// In the order of `mounts`.
+    pub mounts: Vec<MountPlan>,
+    /// Device nodes to make, the defaults first; none where `/dev` is a bind mount.
+    pub devices: Vec<DevicePlan>,
+    /// Symbolic links to make in `/dev`; none where `/dev` is a bind mount.
+    pub symlinks: Vec<Symlink>,
+    /// Paths that can't be read, each once.
+    pub masked_paths: Vec<String>,
+    /// Paths that can't be written, each once.
+    pub readonly_paths: Vec<String>,
+    /// SELinux context of new file systems; empty means none.
+    pub mount_label: String,
+    /// Joined namespaces (their kind and path) that sysctls are written in: none may be the runtime's own.
+    pub sysctl_namespaces: Vec<(String, PathBuf)>,
+}
+
+/// One mount.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MountPlan {
+    /// Its place in `mounts`.
+    pub index: usize,
+    /// Absolute path inside, cleaned.
+    pub destination: String,
+    /// What is mounted.
+    pub kind: MountKind,
+    /// Attributes of the mount itself.
+    pub attributes: Attributes,
+    /// Attributes of the whole tree; empty unless it is a recursive bind.
+    pub recursive: Attributes,
+    /// Changes of propagation, in their order, after it was mounted.
+    pub propagation: Vec<Propagation>,
+    /// No symbolic link may lead to the destination: `/proc`, what is below, and sysfs.
+    pub strict: bool,
+    /// Becomes read-only when everything else is in place, since there will be mount points or devices in it.
+    pub late_readonly: bool,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MountKind {
+    /// A part of the host's tree.
+    Bind {
+        /// Path on the host, absolute.
+        source: PathBuf,
+        /// With the mounts below.
+        recursive: bool,
+        /// The source has to be a proc file system, since it becomes `/proc`.
+        procfs: bool,
+    },
+    /// A file system of its own.
+    Filesystem(Filesystem),
+    /// The container's view of cgroups.
+    Cgroup {
+        /// cgroup2 even where there are v1 hierarchies.
+        unified: bool,
+        /// Options for a cgroup2 file system.
+        data: Vec<String>,
+    },
+    /// Other attributes for what is mounted there.
+    Remount {
+        /// The mount's attributes only, not the file system's.
+        bind: bool,
+        /// Flags of the file system as a whole.
+        superblock: MountFlags,
+        /// The file system's own options.
+        data: Vec<String>,
+    },
+}
+
+/// A file system to mount.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filesystem {
+    /// As in `/proc/filesystems`.
+    pub fstype: String,
+    /// A device or a dummy.
+    pub source: String,
+    /// Flags of the file system as a whole, without read-only.
+    pub superblock: Superblock,
+    /// Its own options, one each.
+    pub data: Vec<String>,
+    /// The options to use when the first are refused with EINVAL (devpts: `gid=5` in a joined user namespace).
+    pub lesser_data: Option<Vec<String>>,
+    /// Begin with a copy of what it covers.
+    pub copy_up: bool,
+    /// Its options need mount(2); fsconfig(2) can't carry them.
+    pub classic: bool,
+}
+
+/// Flags of a file system as a whole, with a default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Superblock(pub MountFlags);
+
+impl Default for Superblock {
+    fn default() -> Self {
+        Self(MountFlags::empty())
+    }
+}
+
+/// A symbolic link in `/dev`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Symlink {
+    /// Its name in `/dev`.
+    pub name: &'static str,
+    /// What it says.
+    pub target: &'static str,
+    /// Takes the place of what is there; otherwise what is there stays.
+    pub replace: bool,
+    /// Only made if this is in the kernel's proc file system.
+    pub needs_proc: Option<&'static str>,
+}
+
+const fn link(name: &'static str, target: &'static str) -> Symlink {
+    Symlink { name, target, replace: false, needs_proc: None }
+}
+
+/// What programs expect in `/dev` beside the devices.
+const SYMLINKS: [Symlink; 6] = [
+    Symlink { replace: true, ..link("ptmx", "pts/ptmx") },
+    link("fd", "/proc/self/fd"),
+    link("stdin", "/proc/self/fd/0"),
+    link("stdout", "/proc/self/fd/1"),
+    link("stderr", "/proc/self/fd/2"),
+    Symlink { needs_proc: Some("kcore"), ..link("core", "/proc/kcore") },
+];
+
+/// Files of `/proc` that lxcfs and the like may replace; nothing else below `/proc` can be mounted over.
+const PROC_FILES: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/crypto/fips_enabled",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+];
+
+impl fmt::Display for MountPlan {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "mounts[{}] \"{}\" (", self.index, self.destination)?;
+        match &self.kind {
+            MountKind::Bind { source, .. } => write!(f, "bind of {}", source.display())?,
+            MountKind::Filesystem(filesystem) => f.write_str(&filesystem.fstype)?,
+            MountKind::Cgroup { unified, .. } => f.write_str(if *unified { "cgroup2" } else { "cgroup" })?,
+            MountKind::Remount { .. } => f.write_str("remount")?,
+        }
+        f.write_str(")")
+    }
+}
+
+/// Plans the root file system of `spec`, whose relative paths start at `bundle`; also gives what the specification
+/// says to warn about.
+///
+/// # Errors
+/// [`Kind::Config`], naming the field, for everything that is wrong; [`Kind::Unsupported`] for what can't be had.
+pub fn plan(spec: &Spec, bundle: &Path, options: &Options) -> Result<(RootfsPlan, Vec<String>)> {
+    let nothing = Linux::default();
+    let linux = spec.linux.as_ref().unwrap_or(&nothing);
+    need_mount_namespace(linux)?;
+    let root = spec.root.as_ref().ok_or_else(|| wrong("root", "missing"))?;
+    if root.path.is_empty() {
+        return Err(wrong("root.path", "empty"));
+    }
+    without_nul("root.path", &root.path)?;
+    let mut warnings = Vec::new();
+    let mounts = spec
+        .mounts
+        .iter()
+        .enumerate()
+        .map(|(i, mount)| plan_mount(i, mount, linux, bundle, options, &mut warnings))
+        .collect::<Result<Vec<_>>>()?;
+    label_warning(linux, &mounts, &mut warnings);
+    let own_dev = !mounts.iter().any(|m| m.destination == "/dev" && matches!(m.kind, MountKind::Bind { .. }));
+    let devices = devices::plan(&linux.devices)?;
+    let plan = RootfsPlan {
+        path: bundle.join(&root.path),
+        readonly: root.readonly,
+        propagation: propagation(linux, options)?,
+        no_pivot: options.no_pivot,
+        user_namespace: options.user_namespace,
+        cgroup_namespace: options.cgroup_namespace,
+        rootless: options.rootless,
+        mounts,
+        devices: if own_dev { devices } else { Vec::new() },
+        symlinks: if own_dev { SYMLINKS.to_vec() } else { Vec::new() },
+        masked_paths: paths_inside("linux.maskedPaths", &linux.masked_paths)?,
+        readonly_paths: paths_inside("linux.readonlyPaths", &linux.readonly_paths)?,
+        mount_label: linux.mount_label.clone(),
+        sysctl_namespaces: sysctl::check(linux)?,
+    };
+    Ok((plan, warnings))
+}
+
+fn wrong(field: impl fmt::Display, cause: impl fmt::Display) -> Error {
+    Error::new(Kind::Config, format!("{field}: {cause}"))
+}
+
+fn without_nul(field: impl fmt::Display, value: &str) -> Result<()> {
+    match value.contains('\0') {
+        true => Err(wrong(field, "holds a NUL byte")),
+        false => Ok(()),
+    }
+}
+
+/// Without one of its own, everything would be mounted on the host.
+fn need_mount_namespace(linux: &Linux) -> Result<()> {
+    match linux.namespaces.iter().any(|n| n.kind == "mount") {
+        true => Ok(()),
+        false => Err(Error::new(
+            Kind::Unsupported,
+            "linux.namespaces: no \"mount\": a container in the host's mount namespace is not supported",
+        )),
+    }
+}
+
+fn propagation(linux: &Linux, options: &Options) -> Result<Option<Propagation>> {
+    let word = linux.rootfs_propagation.as_str();
+    if word.is_empty() {
+        return Ok(None);
+    }
+    let found = Propagation::parse(word)
+        .ok_or_else(|| wrong("linux.rootfsPropagation", format!("{word:?}: unknown propagation")))?;
+    if options.no_pivot && found.kind == MountPropagationFlags::PRIVATE {
+        let cause = "{word:?}: not safe without pivot_root: the host's mounts stay reachable and busy";
+        return Err(wrong("linux.rootfsPropagation", cause.replace("{word:?}", &format!("{word:?}"))));
+    }
+    Ok(Some(found))
+}
+
+/// A path of the container without what would make it ambiguous: `/a//b/./` is `/a/b`.
+///
+/// # Errors
+/// [`Kind::Config`] if it is relative or has `..` in it.
+pub(super) fn clean_inside(field: &dyn fmt::Display, path: &str) -> Result<String> {
+    without_nul(field, path)?;
+    if !path.starts_with('/') {
+        return Err(wrong(field, format!("{path:?}: must be absolute")));
+    }
+    let mut clean = String::with_capacity(path.len());
+    for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
+        if part == ".." {
+            return Err(wrong(field, format!("{path:?}: must not have \"..\" in it")));
+        }
+        clean.push('/');
+        clean.push_str(part);
+    }
+    if clean.is_empty() {
+        clean.push('/');
+    }
+    Ok(clean)
+}
+
+fn paths_inside(field: &str, paths: &[String]) -> Result<Vec<String>> {
+    let mut out = Vec::<String>::with_capacity(paths.len());
+    for (i, path) in paths.iter().enumerate() {
+        let clean = clean_inside(&format_args!("{field}[{i}]"), path)?;
+        if clean == "/" {
+            return Err(wrong(format_args!("{field}[{i}]"), "the root itself"));
+        }
+        if !out.contains(&clean) {
+            out.push(clean);
+        }
+    }
+    Ok(out)
+}
+
+/// mqueue takes no `context=` and would have to be labelled afterwards.
+fn label_warning(linux: &Linux, mounts: &[MountPlan], warnings: &mut Vec<String>) {
+    let mqueue = |m: &MountPlan| matches!(&m.kind, MountKind::Filesystem(f) if f.fstype == "mqueue");
+    if !linux.mount_label.is_empty() && mounts.iter().any(mqueue) {
+        warnings.push("linux.mountLabel: not applied to mqueue, which has no context option".to_owned());
+    }
+}
+
+/// The field of a mount, for messages.
+struct Field<'a>(usize, &'a str);
+
+impl fmt::Display for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "mounts[{}].{}", self.0, self.1)
+    }
+}
+
+fn plan_mount(
+    index: usize,
+    mount: &Mount,
+    linux: &Linux,
+    bundle: &Path,
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> Result<MountPlan> {
+    let destination = destination(index, &mount.destination, warnings)?;
+    without_nul(Field(index, "type"), &mount.kind)?;
+    without_nul(Field(index, "source"), &mount.source)?;
+    for option in &mount.options {
+        without_nul(Field(index, "options"), option)?;
+    }
+    let read = options::parse(&mount.options);
+    refuse_idmap(index, mount, &read)?;
+    refuse_copy_up(index, mount, &read)?;
+    let mut attributes = read.attributes;
+    let mut recursive = read.recursive;
+    let propagation = read.propagation.clone();
+    let kind = match (read.remount, read.bind) {
+        (true, bind) => remount(index, read, bind.is_some(), warnings)?,
+        (false, Some(recursive)) => bind(index, mount, read, recursive, bundle, &destination, warnings)?,
+        (false, None) => filesystem(index, mount, read, linux, options, warnings)?,
+    };
+    if !matches!(kind, MountKind::Bind { recursive: true, .. } | MountKind::Remount { .. }) {
+        attributes = attributes.then(recursive);
+        recursive = Attributes::default();
+    }
+    check_proc(index, &destination, &kind)?;
+    let fstype = match &kind {
+        MountKind::Filesystem(filesystem) => filesystem.fstype.as_str(),
+        _ => "",
+    };
+    let strict = matches!(fstype, "proc" | "sysfs") || below_proc(&destination);
+    let filled_later = fstype == "tmpfs" || (!fstype.is_empty() && destination == "/dev");
+    let readonly = MountAttrFlags::MOUNT_ATTR_RDONLY;
+    let late_readonly = filled_later && attributes.set.contains(readonly);
+    if late_readonly {
+        attributes.set.remove(readonly);
+    }
+    Ok(MountPlan { index, destination, kind, attributes, recursive, propagation, strict, late_readonly })
+}
+
+fn destination(index: usize, path: &str, warnings: &mut Vec<String>) -> Result<String> {
+    let field = Field(index, "destination");
+    if path.is_empty() {
+        return Err(wrong(field, "empty"));
+    }
+    let clean = if path.starts_with('/') {
+        clean_inside(&field, path)?
+    } else {
+        warnings.push(format!("{field}: {path:?}: relative paths are deprecated, taken as relative to /"));
+        clean_inside(&field, &format!("/{path}"))?
+    };
+    match clean.as_str() {
+        "/" => Err(wrong(field, format!("{path:?}: nothing can be mounted over the root itself"))),
+        _ => Ok(clean),
+    }
+}
+
+fn refuse_idmap(index: usize, mount: &Mount, read: &MountOptions) -> Result<()> {
+    let field = match (mount.uid_mappings.is_empty(), mount.gid_mappings.is_empty(), read.idmap) {
+        (false, ..) => "uidMappings",
+        (_, false, _) => "gidMappings",
+        (.., Some(word)) => {
+            let cause = format!("{word:?}: idmapped mounts are not supported yet");
+            return Err(wrong(Field(index, "options"), cause).into_kind(Kind::Unsupported));
+        }
+        _ => return Ok(()),
+    };
+    Err(wrong(Field(index, field), "idmapped mounts are not supported yet").into_kind(Kind::Unsupported))
+}
+
+fn refuse_copy_up(index: usize, mount: &Mount, read: &MountOptions) -> Result<()> {
+    let fits = mount.kind == "tmpfs" && read.bind.is_none() && !read.remount;
+    match read.copy_up && !fits {
+        true => Err(wrong(Field(index, "options"), "\"tmpcopyup\": only for a new tmpfs")),
+        false => Ok(()),
+    }
+}
+
+fn refuse_data(index: usize, data: &[String], what: &str) -> Result<()> {
+    match data.first() {
+        Some(option) => Err(wrong(Field(index, "options"), format!("{option:?}: {what}"))),
+        None => Ok(()),
+    }
+}
+
+fn warn_superblock(index: usize, flags: MountFlags, warnings: &mut Vec<String>) {
+    if !flags.is_empty() {
+        let words = options::superblock_words(flags).collect::<Vec<_>>().join(",");
+        warnings.push(format!("{}: {words:?}: no effect on a bind mount", Field(index, "options")));
+    }
+}
+
+fn remount(index: usize, read: MountOptions, bind: bool, warnings: &mut Vec<String>) -> Result<MountKind> {
+    if bind {
+        refuse_data(index, &read.data, "not an option of a mount")?;
+        warn_superblock(index, read.superblock, warnings);
+    }
+    Ok(MountKind::Remount { bind, superblock: read.superblock, data: read.data })
+}
+
+fn bind(
+    index: usize,
+    mount: &Mount,
+    read: MountOptions,
+    recursive: bool,
+    bundle: &Path,
+    destination: &str,
+    warnings: &mut Vec<String>,
+) -> Result<MountKind> {
+    if mount.source.is_empty() {
+        return Err(wrong(Field(index, "source"), "missing"));
+    }
+    refuse_data(index, &read.data, "not an option of a bind mount")?;
+    warn_superblock(index, read.superblock, warnings);
+    Ok(MountKind::Bind { source: bundle.join(&mount.source), recursive, procfs: destination == "/proc" })
+}
+
+fn filesystem(
+    index: usize,
+    mount: &Mount,
+    read: MountOptions,
+    linux: &Linux,
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> Result<MountKind> {
+    let mut out = Filesystem {
+        fstype: mount.kind.clone(),
+        source: mount.source.clone(),
+        superblock: Superblock(read.superblock),
+        data: read.data,
+        lesser_data: None,
+        copy_up: read.copy_up,
+        classic: false,
+    };
+    match mount.kind.as_str() {
+        "" => return Err(wrong(Field(index, "type"), "missing")),
+        "bind" | "none" => {
+            let cause = format!("{:?}: a bind mount needs the option bind or rbind", mount.kind);
+            return Err(wrong(Field(index, "type"), cause));
+        }
+        "cgroup" | "cgroup2" => {
+            return Ok(MountKind::Cgroup { unified: mount.kind == "cgroup2", data: out.data });
+        }
+        "devpts" if options.user_namespace => devpts_group(index, &mut out, &linux.gid_mappings, warnings),
+        _ => {}
+    }
+    if !linux.mount_label.is_empty() && !matches!(mount.kind.as_str(), "proc" | "sysfs" | "mqueue") {
+        out.data.push(format!("context=\"{}\"", linux.mount_label));
+    }
+    out.classic = !options::fit_fsconfig(out.superblock.0, &out.data);
+    Ok(MountKind::Filesystem(out))
+}
+
+/// devpts refuses a group that has no id in its user namespace, and nearly every config asks for 5, which is `tty`.
+fn devpts_group(index: usize, out: &mut Filesystem, gids: &[IdMapping], warnings: &mut Vec<String>) {
+    let Some(at) = out.data.iter().position(|option| option == "gid=5") else { return };
+    let mut lesser = out.data.clone();
+    lesser.remove(at);
+    let inside =
+        |m: &IdMapping| (m.container_id..=m.container_id.saturating_add(m.size.max(1) - 1)).contains(&5);
+    if gids.is_empty() {
+        out.lesser_data = Some(lesser);
+    } else if !gids.iter().any(inside) {
+        warnings.push(format!("{}: \"gid=5\": left out, the group is not mapped", Field(index, "options")));
+        out.data = lesser;
+    }
+}
+
+fn below_proc(destination: &str) -> bool {
+    destination.strip_prefix("/proc").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Nothing but a proc file system may be `/proc`, and only a few files in it may be covered: what is written to
+/// `/proc` decides about security, in the container and in the runtimes that enter it (CVE-2019-16884).
+fn check_proc(index: usize, destination: &str, kind: &MountKind) -> Result<()> {
+    if !below_proc(destination) {
+        return Ok(());
+    }
+    let field = Field(index, "destination");
+    let fits = match kind {
+        MountKind::Filesystem(filesystem) => filesystem.fstype == "proc",
+        MountKind::Bind { .. } | MountKind::Remount { .. } => true,
+        MountKind::Cgroup { .. } => false,
+    };
+    if destination == "/proc" {
+        return match fits {
+            true => Ok(()),
+            false => Err(wrong(field, "\"/proc\": only a proc file system can be mounted there")),
+        };
+    }
+    match PROC_FILES.contains(&destination) {
+        true => Ok(()),
+        false => Err(wrong(field, format!("{destination:?}: can't be mounted over: it is inside /proc"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

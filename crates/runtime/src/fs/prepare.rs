@@ -1,0 +1,125 @@
+//! What is opened before the container's first process exists: by the runtime, with its rights, in its mount namespace.
+//!
+//! That is little. Mounts of one namespace can't be bound by a process in another, so nearly everything is opened by
+//! init itself. Two things can't wait: `/proc` has to be the host's own, and what the root user of a new user namespace
+//! couldn't reach by path (`/root/volume`, behind mode 0700) is copied here as a detached tree, which receives mounts
+//! from the host but gives none back. Where a path can be reached, init's own view of it is preferred: the kernel locks
+//! the flags of those mounts (`ro`, `nosuid`), so that not even root of the user namespace can take them off.
+//!
+//! The descriptors are inherited by the clone; all close when they are dropped, here and there.
+
+use super::plan::{MountKind, RootfsPlan};
+use super::procfs::{Procfs, same_file};
+use crate::error::{During, Error, Kind, Result};
+use forgeone_sys::fs::{self, AtFlags, CWD, Mode, OFlags, Stat};
+use forgeone_sys::mount::{self, MountAttrFlags, MountPropagationFlags, OpenTreeFlags};
+use forgeone_sys::{Errno, Result as SysResult};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// Descriptors that init inherits.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(super) procfs: Procfs,
+    /// The root file system's directory, in the runtime's mount namespace.
+    rootfs: OwnedFd,
+    /// Its device and inode: what init opens by the same path has to be the same.
+    pub(super) identity: (u64, u64),
+    /// A copy of the root file system's tree, if init couldn't reach it.
+    pub(super) rootfs_tree: Option<OwnedFd>,
+    /// Copies of sources that init couldn't reach, by the number of the mount.
+    pub(super) trees: Vec<(usize, OwnedFd)>,
+}
+
+impl Prepared {
+    /// The directory that becomes the container's root, as a mere place.
+    pub fn rootfs(&self) -> BorrowedFd<'_> {
+        self.rootfs.as_fd()
+    }
+
+    /// The kernel's `/proc`, as it was found before the clone.
+    pub fn procfs(&self) -> &Procfs {
+        &self.procfs
+    }
+}
+
+/// Opens what init will need.
+///
+/// # Errors
+/// A missing root file system, a `/proc` that isn't one, and sysctls that would be set in the runtime's own namespaces.
+pub fn prepare(plan: &RootfsPlan) -> Result<Prepared> {
+    let procfs = Procfs::open()?;
+    foreign_sysctls(plan)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    let rootfs = fs::openat(CWD, &plan.path, flags, Mode::empty()).during(|| "root.path")?;
+    let stat = fs::fstat(&rootfs)?;
+    let mut prepared =
+        Prepared { procfs, identity: identity(&stat), rootfs, rootfs_tree: None, trees: Vec::new() };
+    if plan.user_namespace {
+        copy_unreachable(plan, &mut prepared)?;
+    }
+    Ok(prepared)
+}
+
+pub(super) fn identity(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
+}
+
+/// A namespace that is joined may be the runtime's own under another name, and then it is the host's.
+fn foreign_sysctls(plan: &RootfsPlan) -> Result<()> {
+    for (kind, path) in &plan.sysctl_namespaces {
+        let own = if kind == "network" { "net" } else { kind };
+        if same_file(path, &format!("/proc/self/ns/{own}")) {
+            let cause = format!("linux.sysctl: the {kind} namespace {} is the host's", path.display());
+            return Err(Error::new(Kind::Config, cause));
+        }
+    }
+    Ok(())
+}
+
+fn copy_unreachable(plan: &RootfsPlan, prepared: &mut Prepared) -> Result<()> {
+    if !all_may_search(&prepared.rootfs)? {
+        prepared.rootfs_tree = detached(&prepared.rootfs, true)?;
+    }
+    for mount in &plan.mounts {
+        let MountKind::Bind { source, recursive, .. } = &mount.kind else { continue };
+        let source = match fs::openat(CWD, source, OFlags::PATH, Mode::empty()) {
+            // Init will say that it is missing, unless a mount before this one makes it appear.
+            Err(e) if e.errno() == Errno::NOENT => continue,
+            result => result.during(|| mount)?,
+        };
+        if !all_may_search(&source).during(|| mount)?
+            && let Some(tree) = detached(&source, *recursive).during(|| mount)?
+        {
+            prepared.trees.push((mount.index, tree));
+        }
+    }
+    Ok(())
+}
+
+/// Whether everybody may search all directories that lead to a file. The path is the kernel's, free of links.
+fn all_may_search(file: &OwnedFd) -> SysResult<bool> {
+    let path = fs::readlinkat(CWD, fs::fd_path(file))?;
+    for dir in path.ancestors().skip(1) {
+        let Ok(stat) = fs::statat(CWD, dir, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(false) };
+        if stat.st_mode & 0o001 == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(path.is_absolute())
+}
+
+/// A copy of a tree that receives mounts and gives none back; `None` where the caller may not make one, or the kernel
+/// can't: then init has to get there on its own.
+fn detached(source: &OwnedFd, recursive: bool) -> SysResult<Option<OwnedFd>> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_EMPTY_PATH;
+    flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
+    let none = MountAttrFlags::empty();
+    let slave = Some(MountPropagationFlags::DOWNSTREAM);
+    let tree = mount::open_tree(source, Path::new(""), flags)
+        .and_then(|tree| mount::mount_setattr(&tree, "", true, none, none, slave, None).map(|()| tree));
+    match tree {
+        Err(e) if matches!(e.errno(), Errno::PERM | Errno::NOSYS) => Ok(None),
+        result => result.map(Some),
+    }
+}

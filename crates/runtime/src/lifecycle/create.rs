@@ -1,0 +1,290 @@
+//! `create`, and `run`'s first half: from a bundle to a process that waits to become the program.
+//!
+//! Order: everything is decided, then admitted, then the record is written, and only then is anything done.
+
+use super::channel::{Channel, KINDS_OF_NAMESPACES, Message, unexpected};
+use super::idmap::Writer;
+use super::init::{self, Gate, Inherited};
+use super::oom::OomScore;
+use super::spawn::{self, Cloned};
+use super::status::Kept;
+use super::undo::Undo;
+use super::{CreateOptions, Runtime, Started, hooks, proc, remove};
+use crate::bundle::{self, Bundle};
+use crate::engine::{self, Engine};
+use crate::error::{During, Error, Kind, Result};
+use crate::fs::{self as rootfs, CgroupHierarchy, CgroupView, Prepared, Procfs};
+use crate::plan::namespaces::KINDS;
+use crate::plan::{self, Plan};
+use crate::spec::State;
+use crate::state::{self, Dir, Lock, MountKey, Record};
+use crate::{cgroup, clock};
+use forgeone_sys::fs;
+use forgeone_sys::process::{self, Child, Namespaces};
+use forgeone_sys::{credentials, socket};
+use forgeone_trust as trust;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// A container whose init waits, and the channel over which it can be told to go on.
+pub(super) struct Created {
+    /// What the caller gets.
+    pub started: Started,
+    /// To init; it listens only where the gate is the channel.
+    pub channel: Channel,
+    /// The record as it was written last.
+    pub record: Record,
+    /// The container's directory.
+    pub dir: Dir,
+    /// The config.
+    pub(super) kept: Kept,
+}
+
+/// Whether init waits for its creator or for whoever connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// `run`.
+    Told,
+    /// `create`.
+    Started,
+}
+
+/// Everything decided, nothing done.
+struct Decision {
+    bundle: Bundle,
+    plan: Plan,
+    engine: &'static dyn Engine,
+    prepared: Prepared,
+    warnings: Vec<String>,
+}
+
+/// Makes the container.
+pub(super) fn create(runtime: &Runtime, id: &str, options: &CreateOptions, until: Until) -> Result<Created> {
+    plan::check_id(id)?;
+    let decision = decide(runtime, id, options)?;
+    check_terminal(&decision.plan, options, until)?;
+    let (dir, lock) = runtime.root().create(id)?;
+    let mut undo = Undo::default();
+    undo.push("the state directory", || runtime.root().remove(id, &runtime.root().open(id)?));
+    carry_out(id, options, until, decision, (dir, lock), &mut undo).map_err(|e| undo.run(e))
+}
+
+fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decision> {
+    if runtime.settings.systemd_cgroup {
+        let message =
+            "--systemd-cgroup: systemd can't be asked for cgroups by this version; leave the option away";
+        return Err(Error::new(Kind::Unsupported, message));
+    }
+    let bundle = bundle::load(&options.bundle)?;
+    let layout = cgroup::detect()?;
+    let rootless = runtime.settings.rootless.unwrap_or_else(|| process::geteuid() != 0);
+    let plan_options =
+        plan::Options { no_pivot: options.no_pivot, rootless, held: credentials::capget()?.permitted };
+    let (mut plan, warnings) = plan::make(id, &bundle, &layout, plan_options)?;
+    let engine = engine::of(plan.exec_mode)?;
+    engine.adapt(&mut plan)?;
+    let mut plan = plan::adjust(plan);
+    let prepared = rootfs::prepare(&plan.rootfs)?;
+    let demands = plan::trust_demands(&bundle.spec)?;
+    let args = bundle.spec.process.as_ref().map_or(&[][..], |process| &process.args);
+    let request = trust::AdmissionRequest {
+        operation: trust::Operation::Create,
+        id,
+        subject: trust::Subject::Bundle { config: &bundle.config, rootfs: Some(prepared.rootfs()) },
+        exec_mode: plan.exec_mode,
+        args,
+        annotations: &bundle.spec.annotations,
+        trusted_issuers: &demands.issuers,
+        minimum_entropy: demands.entropy,
+    };
+    plan::tighten(&mut plan, &super::admit(&request)?);
+    Ok(Decision { bundle, plan, engine, prepared, warnings })
+}
+
+/// runc's rules: a terminal needs somebody who takes its master.
+fn check_terminal(plan: &Plan, options: &CreateOptions, until: Until) -> Result<()> {
+    let detached = options.detach || until == Until::Started;
+    super::check_console_socket(plan.process.terminal, detached, options.console_socket.is_some())
+}
+
+/// Does what was decided. Whatever is done gets its undo at once.
+fn carry_out<'a>(
+    id: &'a str,
+    options: &CreateOptions,
+    until: Until,
+    decision: Decision,
+    (dir, lock): (Dir, Lock),
+    undo: &mut Undo<'a>,
+) -> Result<Created> {
+    let Decision { bundle, plan, engine, prepared, mut warnings } = decision;
+    let mut record = record(id, &bundle, &plan, engine)?;
+    dir.write(&record)?;
+    let config_lock = dir.keep_config(&bundle.config)?;
+
+    let (mut group, more) = cgroup::Group::create(&plan.cgroup)?;
+    warnings.extend(more);
+    record.cgroup = group.paths().clone();
+    record.cgroup_id = group.id()?;
+    let paths = record.cgroup.clone();
+    undo.push("the cgroup", move || cgroup::Group::open(paths).delete());
+
+    let targets = spawn::open_targets(&plan.namespaces)?;
+    let mut birth = group.birth()?;
+    let (channel, inner) = Channel::pair()?;
+    let gate = match until {
+        Until::Told => Gate::Channel,
+        Until::Started => Gate::Socket(socket::listen_seqpacket(&dir, "start").during(|| "rendezvous")?),
+    };
+    let writer = Writer::choose(&plan.namespaces);
+    let state = State {
+        version: crate::spec::VERSION.to_owned(),
+        id: id.to_owned(),
+        status: "creating".to_owned(),
+        pid: 0,
+        bundle: bundle.dir.display().to_string(),
+        annotations: plan.annotations.clone(),
+        ..State::default()
+    };
+
+    let score = OomScore::lend(prepared.procfs(), plan.process.oom_score_adj)?;
+    process::set_dumpable(false)?;
+    let new = at_clone(plan.namespaces.new);
+    let (first, later) = if plan.namespaces.joins_first() { (targets, vec![]) } else { (vec![], targets) };
+    let child = match spawn::clone_init(new, &mut birth, &first, &channel, &inner)? {
+        Cloned::Runtime(child) => child,
+        Cloned::Init => {
+            // The lock is the runtime's: with a copy open in here it would last as long as the container waits.
+            drop((channel, first, dir, lock));
+            init::main(Inherited {
+                plan: &plan,
+                engine,
+                channel: inner,
+                gate,
+                birth: Some(birth),
+                view: view(&plan.cgroup.view(group.paths())),
+                prepared: Some(prepared),
+                join: later,
+                state,
+                keep_keyring: options.no_new_keyring,
+                may_set_groups: writer.leaves_setgroups(),
+                preserve_fds: options.preserve_fds,
+                _config_lock: config_lock,
+            })
+        }
+    };
+    score.take_back(prepared.procfs())?;
+    let (pid, pidfd) = (child.pid, child.pidfd.as_ref().map(fs::dup).transpose()?);
+    undo.push("init", move || remove::end_child(pid, pidfd.as_ref()));
+    // Ours are closed: end of file must mean that init is gone, and the lock is init's alone.
+    drop((inner, gate, birth, config_lock));
+
+    record.pid = child.pid;
+    let state = State { pid: child.pid, ..state };
+    let (terminal, inodes) = converse(&child, &channel, &plan, writer, prepared.procfs(), &state)?;
+    record.namespaces = own_namespaces(&plan, inodes);
+    finish(&mut record, prepared.procfs(), &dir)?;
+    let terminal = hand_over(terminal, options.console_socket.as_deref())?;
+    if let Some(file) = &options.pid_file {
+        super::write_pid_file(file, child.pid)?;
+    }
+    let started = Started { pid: child.pid, pidfd: child.pidfd, terminal, warnings };
+    let kept = Kept { config: bundle.config, spec: bundle.spec };
+    Ok(Created { started, channel, record, dir, kept })
+}
+
+/// The container's groups, as the root file system is told of them: it doesn't know the cgroup module.
+fn view(group: &cgroup::CgroupView) -> CgroupView {
+    let hierarchy = |subsystem: &cgroup::Subsystem| CgroupHierarchy {
+        name: subsystem.name.clone(),
+        option: subsystem.option.clone(),
+        group: subsystem.host.clone().into(),
+    };
+    CgroupView {
+        hierarchies: group.v1.iter().map(hierarchy).collect(),
+        unified: group.v2.as_ref().map(|subsystem| subsystem.host.clone().into()),
+    }
+}
+
+/// What `clone3` makes: cgroup and time come later, in init.
+fn at_clone(new: Namespaces) -> Namespaces {
+    new.without(Namespaces::CGROUP | Namespaces::TIME)
+}
+
+fn record(id: &str, bundle: &Bundle, plan: &Plan, engine: &dyn Engine) -> Result<Record> {
+    let mounts = plan.rootfs.mounts.iter().enumerate();
+    let mounts = mounts.map(|(i, mount)| MountKey {
+        key: format!("m{i}"),
+        destination: mount.destination.clone(),
+        ..MountKey::default()
+    });
+    Ok(Record {
+        version: state::VERSION,
+        id: id.to_owned(),
+        oci_version: plan.version.clone(),
+        bundle: bundle.dir.display().to_string(),
+        rootfs: plan.rootfs.path.display().to_string(),
+        created: clock::now(),
+        boot_id: proc::boot_id()?,
+        engine: engine.name().to_owned(),
+        group: plan.group.clone(),
+        owner: process::geteuid(),
+        stdio: (0..3).map(proc::describe_fd).collect(),
+        mounts: mounts.collect(),
+        cgroup: cgroup::Paths::survey(&plan.cgroup)?,
+        annotations: plan.annotations.clone(),
+        ..Record::default()
+    })
+}
+
+/// Answers init until it is ready; gives the terminal's master and the inode numbers of init's namespaces.
+fn converse(
+    child: &Child,
+    channel: &Channel,
+    plan: &Plan,
+    writer: Writer,
+    procfs: &Procfs,
+    state: &State,
+) -> Result<(Option<OwnedFd>, [u64; KINDS_OF_NAMESPACES])> {
+    let mut terminal = None;
+    loop {
+        match channel.receive()? {
+            Message::MapIds => {
+                writer.write(child.pid, &plan.namespaces, procfs)?;
+                channel.send(&Message::Go)?;
+            }
+            Message::RunHooks => {
+                hooks::run("prestart", &plan.hooks.prestart, state)?;
+                hooks::run("createRuntime", &plan.hooks.create_runtime, state)?;
+                channel.send(&Message::Go)?;
+            }
+            Message::Terminal(master) => terminal = Some(master),
+            Message::Ready(inodes) => return Ok((terminal, inodes)),
+            Message::Failed(e) => return Err(e),
+            Message::End => return Err(init::ended_early(&remove::how_it_ended(child.pid))),
+            other => return Err(unexpected(&other)),
+        }
+    }
+}
+
+/// Those of init's namespaces that aren't the runtime's, by name.
+fn own_namespaces(plan: &Plan, inodes: [u64; KINDS_OF_NAMESPACES]) -> BTreeMap<String, u64> {
+    let own = KINDS.iter().zip(inodes).filter(|((kind, _), _)| plan.namespaces.contains(*kind));
+    own.map(|((_, name), inode)| ((*name).to_owned(), inode)).collect()
+}
+
+/// Completes the record: from here on the container is created.
+fn finish(record: &mut Record, procfs: &Procfs, dir: &Dir) -> Result<()> {
+    record.start_time = proc::stat(procfs, record.pid)?.map_or(0, |stat| stat.start_time);
+    record.complete = true;
+    dir.write(record)?;
+    state::append(dir, &super::event(record, "created"))
+}
+
+/// Gives the terminal's master to the console socket, if there is one.
+pub(super) fn hand_over(terminal: Option<OwnedFd>, socket_path: Option<&Path>) -> Result<Option<OwnedFd>> {
+    let (Some(master), Some(path)) = (&terminal, socket_path) else { return Ok(terminal) };
+    let connected = socket::connect_stream(path).during(|| "--console-socket")?;
+    socket::send(&connected, b"/dev/ptmx", &[master.as_fd()]).during(|| "--console-socket")?;
+    Ok(None)
+}

@@ -1,0 +1,242 @@
+//! `exec`: another program in a container that runs.
+//!
+//! ```text
+//! runtime ──setns(PID)──clone──► joins the cgroup, then all namespaces at once by init's pidfd ──► program
+//! ```
+//!
+//! With a user namespace that the caller has no rights over, everything is joined by a process before (see
+//! [`super::spawn`]). The process enters the cgroups first, before it does anything that costs memory in there,
+//! and is not dumpable until it executes.
+
+use super::channel::{Channel, Message, unexpected};
+use super::oom::OomScore;
+use super::spawn::{self, Cloned, Target};
+use super::{ExecOptions, Runtime, Started, Status, create, init, program, remove, start};
+use crate::cgroup::{Birth, Group};
+use crate::engine::{self, Engine};
+use crate::error::{During, Error, Kind, Result};
+use crate::fs::{self as rootfs, Procfs, Resolver};
+use crate::plan::namespaces::KINDS;
+use crate::plan::process::ProcessPlan;
+use crate::plan::{self, process as process_plan};
+use crate::security::seccomp;
+use crate::spec::{Process, Spec};
+use crate::state::{self, Record};
+use forgeone_config::ExecMode;
+use forgeone_sys::fs::{self as files, Mode, OFlags};
+use forgeone_sys::process::{self, Child, Namespaces};
+use forgeone_sys::{credentials, pty, signal};
+use forgeone_trust as trust;
+
+/// What the new process has: a fork's memory.
+struct Inherited<'a> {
+    plan: &'a ProcessPlan,
+    engine: &'static dyn Engine,
+    channel: Channel,
+    birth: Option<Birth>,
+    join: Vec<Target>,
+    procfs: &'a Procfs,
+    user_namespace: bool,
+    preserve_fds: u32,
+}
+
+impl Runtime {
+    /// The container's own program as its config describes it: what `exec` changes and starts.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`], or what is wrong with the kept config.
+    pub fn process_template(&self, id: &str) -> Result<Process> {
+        let container = self.find(id)?;
+        let process = container.kept()?.spec.process.clone();
+        process.ok_or_else(|| Error::new(Kind::Config, "process: is missing"))
+    }
+
+    /// Starts another program in a running container.
+    ///
+    /// # Errors
+    /// [`Kind::State`] if it doesn't run, [`Kind::Program`] if the program can't be executed.
+    pub fn exec(&self, id: &str, options: &ExecOptions) -> Result<Started> {
+        let container = self.find(id)?;
+        let record = container.record()?;
+        match container.status()? {
+            Status::Running | Status::Created => {}
+            Status::Paused if options.ignore_paused => {}
+            Status::Paused => {
+                let message = format!("container \"{id}\" is paused; resume it, or use --ignore-paused");
+                return Err(Error::new(Kind::State, message));
+            }
+            other => return Err(start::not_running(id, other)),
+        }
+        super::check_console_socket(
+            options.process.terminal,
+            options.detach,
+            options.console_socket.is_some(),
+        )?;
+        let kept = container.kept()?;
+        let (mut plan, warnings) = decide(&kept.spec, record, options)?;
+        let admission = super::ask(trust::Operation::Exec, id, kept, &options.process.args)?;
+        plan::tighten_process(&mut plan, &admission);
+
+        let (child, channel) = clone(self, record, &plan, options)?;
+        let (pid, pidfd) = (child.pid, child.pidfd.as_ref().map(files::dup).transpose()?);
+        let started = converse(child, &channel, options, warnings).and_then(|started| {
+            state::append(&container.dir, &state::Event { pid, ..super::event(record, "exec") })?;
+            Ok(started)
+        });
+        started.map_err(|e| match remove::end_child(pid, pidfd.as_ref()) {
+            Ok(()) => e,
+            Err(also) => Error::all(vec![e.clone(), also]).unwrap_or(e),
+        })
+    }
+}
+
+/// The plan of the program: what the caller says, and the container's filter.
+fn decide(spec: &Spec, record: &Record, options: &ExecOptions) -> Result<(ProcessPlan, Vec<String>)> {
+    let filter = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
+    let filter = filter.map(seccomp::compile).transpose()?;
+    let own_user = record.namespaces.contains_key("user");
+    let grantable = if own_user { u64::MAX } else { credentials::capget()?.permitted };
+    process_plan::plan(&options.process, filter, grantable)
+}
+
+/// Clones the process and lets it run up to "ready".
+fn clone(
+    runtime: &Runtime,
+    record: &Record,
+    plan: &ProcessPlan,
+    options: &ExecOptions,
+) -> Result<(Child, Channel)> {
+    let procfs = runtime.procfs()?;
+    let targets = targets(runtime, record, procfs)?;
+    let user_namespace = targets.iter().any(|target| target.is(Namespaces::USER));
+    let group = Group::open(record.cgroup.clone());
+    let mut birth = group.birth_beside(record.pid).during(|| format!("container \"{}\"", record.id))?;
+    let (channel, inner) = Channel::pair()?;
+    let score = OomScore::lend(procfs, plan.oom_score_adj)?;
+    process::set_dumpable(false)?;
+
+    let (first, later) = if user_namespace && process::geteuid() != 0 {
+        (targets, vec![])
+    } else {
+        let (pid, others): (Vec<_>, Vec<_>) =
+            targets.into_iter().partition(|target| target.is(Namespaces::PID));
+        // Only where children go: this process itself stays where it is.
+        spawn::join(&pid)?;
+        (vec![], others)
+    };
+    match spawn::clone_init(Namespaces::empty(), &mut birth, &first, &channel, &inner)? {
+        Cloned::Runtime(child) => {
+            score.take_back(procfs)?;
+            Ok((child, channel))
+        }
+        Cloned::Init => {
+            drop((channel, first));
+            main(Inherited {
+                plan,
+                engine: engine::of(ExecMode::Native).unwrap_or(&engine::Native),
+                channel: inner,
+                birth: Some(birth),
+                join: later,
+                procfs,
+                user_namespace,
+                preserve_fds: options.preserve_fds,
+            })
+        }
+    }
+}
+
+/// The namespaces of init that aren't ours. Its pidfd pins the process: the start time is checked after it is open.
+fn targets(runtime: &Runtime, record: &Record, procfs: &Procfs) -> Result<Vec<Target>> {
+    let mut targets = Vec::with_capacity(KINDS.len());
+    for (kind, name) in KINDS {
+        let (theirs, ours) = (format!("{}/ns/{name}", record.pid), format!("self/ns/{name}"));
+        let Some(target) = Target::of_process(procfs, kind, &theirs, &ours)? else { continue };
+        targets.push(target);
+    }
+    if runtime.is_init(record)? { Ok(targets) } else { Err(start::not_running(&record.id, Status::Stopped)) }
+}
+
+/// The runtime's side, up to the program's start.
+fn converse(
+    child: Child,
+    channel: &Channel,
+    options: &ExecOptions,
+    warnings: Vec<String>,
+) -> Result<Started> {
+    let mut terminal = None;
+    loop {
+        match channel.receive()? {
+            Message::Terminal(master) => terminal = Some(master),
+            Message::Ready(_) => break,
+            Message::Failed(e) => return Err(e),
+            Message::End => return Err(init::ended_early(&remove::how_it_ended(child.pid))),
+            other => return Err(unexpected(&other)),
+        }
+    }
+    let terminal = create::hand_over(terminal, options.console_socket.as_deref())?;
+    if let Some(file) = &options.pid_file {
+        super::write_pid_file(file, child.pid)?;
+    }
+    start::told(channel)?;
+    Ok(Started { pid: child.pid, pidfd: child.pidfd, terminal, warnings })
+}
+
+/// The new process. Comes back never.
+fn main(mut own: Inherited) -> ! {
+    let error = match run(&mut own) {
+        Ok(program) => own.engine.execute(&program),
+        Err(e) => e,
+    };
+    // If this fails, the other side sees the end of file without a word, and says that init ended early.
+    let _ = own.channel.send(&Message::Failed(error));
+    process::exit(1)
+}
+
+fn run(own: &mut Inherited) -> Result<engine::Program> {
+    // First, so that what follows is accounted to the container.
+    if let Some(birth) = own.birth.take() {
+        birth.enter()?;
+    }
+    spawn::join(&own.join)?;
+    own.join.clear();
+    if own.user_namespace {
+        credentials::setresgid(0).during(|| "become root of the user namespace")?;
+        credentials::setresuid(0).during(|| "become root of the user namespace")?;
+        process::set_dumpable(false)?;
+    }
+    // Before the terminal, which becomes this session's. Fails only if we lead a group already: then it's ours.
+    let _ = process::setsid();
+    if own.plan.terminal {
+        let terminal = open_pty().during(|| "terminal")?;
+        if let Some(size) = &own.plan.console_size {
+            let (rows, columns) = (size.height.min(65535) as u16, size.width.min(65535) as u16);
+            pty::set_window_size(&terminal.master, rows, columns).during(|| "process.consoleSize")?;
+        }
+        own.channel.send(&Message::Terminal(terminal.master))?;
+        program::take_terminal(terminal.peer)?;
+    }
+    let caller = program::Caller {
+        procfs: own.procfs,
+        user_namespace: own.user_namespace,
+        may_set_groups: may_set_groups(own.procfs)?,
+    };
+    let found = program::assume(own.plan, &caller)?;
+    own.channel.send(&Message::Ready(Default::default()))?;
+    own.channel.wait_go()?;
+    signal::reset_all()?;
+    process::close_range_cloexec(3 + own.preserve_fds)?;
+    program::seal(own.plan)?;
+    Ok(found)
+}
+
+/// A terminal of the container's devpts, which is below our root by now.
+fn open_pty() -> Result<pty::Pty> {
+    let root = files::open("/", OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+    Ok(pty::open_pty(rootfs::devpts(&root, &Resolver::default())?)?)
+}
+
+/// user_namespaces(7): `deny` where an unprivileged user wrote the map.
+fn may_set_groups(procfs: &Procfs) -> Result<bool> {
+    let text = procfs.read("self/setgroups", 64).during(|| "setgroups")?;
+    Ok(!text.starts_with(b"deny"))
+}

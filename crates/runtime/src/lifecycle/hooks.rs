@@ -1,0 +1,71 @@
+//! Hooks: programs of the config, run with the container's state on their standard input.
+
+use crate::error::{During, Error, Kind, Result};
+use crate::spec::{Hook, State};
+use forgeone_sys::{fs, process, signal};
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
+
+/// How much of a failed hook's output goes into the error.
+const OUTPUT_MAX: usize = 4096;
+
+/// Runs the hooks of a point in order; the first that fails ends it.
+pub(super) fn run(point: &str, hooks: &[Hook], state: &State) -> Result<()> {
+    for (i, hook) in hooks.iter().enumerate() {
+        run_one(hook, state).during(|| format!("hooks.{point}[{i}] {}", hook.path))?;
+    }
+    Ok(())
+}
+
+fn run_one(hook: &Hook, state: &State) -> Result<()> {
+    // Files in memory instead of pipes: no hook can block us by what it reads or writes, nor by children of its
+    // that keep the other end open.
+    let input = fs::memfd_create("state", false)?;
+    let json = serde_json::to_vec(state).map_err(|e| Error::new(Kind::Hook, e.to_string()))?;
+    fs::write_all(&input, &json)?;
+    fs::rewind(&input)?;
+    let output = fs::memfd_create("output", false)?;
+    let (stdout, stderr) = (fs::dup(&output)?, fs::dup(&output)?);
+
+    let mut command = Command::new(&hook.path);
+    if let Some((name, args)) = hook.args.split_first() {
+        command.arg0(name).args(args);
+    }
+    command.env_clear().envs(hook.env.iter().map(|pair| pair.split_once('=').unwrap_or((pair, ""))));
+    command.stdin(Stdio::from(input)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
+    let child = command.spawn().map_err(|e| Error::new(Kind::Hook, e.to_string()))?;
+    wait(child, hook.timeout).map_err(|cause| Error::new(Kind::Hook, with_output(cause, &output)))
+}
+
+/// Waits for the hook; after `timeout` seconds it is killed.
+fn wait(mut child: Child, timeout: Option<i64>) -> std::result::Result<(), String> {
+    if let Some(seconds) = timeout {
+        let milliseconds = i32::try_from(seconds.saturating_mul(1000)).unwrap_or(i32::MAX);
+        if !ends_within(&child, milliseconds)? {
+            let killed = child.kill().and_then(|()| child.wait());
+            return Err(match killed {
+                Ok(_) => format!("killed after its time-out of {seconds} s"),
+                Err(e) => format!("not to be killed after its time-out of {seconds} s: {e}"),
+            });
+        }
+    }
+    let status = child.wait().map_err(|e| e.to_string())?;
+    match (status.code(), status.signal()) {
+        (Some(0), _) => Ok(()),
+        (Some(code), _) => Err(format!("exit status {code}")),
+        (None, signal) => Err(format!("ended by signal {}", signal.unwrap_or_default())),
+    }
+}
+
+fn ends_within(child: &Child, milliseconds: i32) -> std::result::Result<bool, String> {
+    let pidfd = process::pidfd_open(child.id() as i32).map_err(|e| e.to_string())?;
+    signal::wait_readable(pidfd.as_fd(), Some(milliseconds)).map_err(|e| e.to_string())
+}
+
+fn with_output(cause: String, output: &impl AsFd) -> String {
+    let text = fs::rewind(output).and_then(|()| fs::read_up_to(output, OUTPUT_MAX)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.is_empty() { cause } else { format!("{cause}: {line}") }
+}

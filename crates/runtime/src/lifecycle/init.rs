@@ -1,0 +1,274 @@
+//! Init: the process that becomes the container's program. A list of small steps, in an order that matters.
+//!
+//! It is a fork of the runtime, so it has the plan in memory and inherits what the runtime opened. From the
+//! clone to the exec it is not dumpable (CVE-2016-9962), its descriptors are all CLOEXEC, and it exits when the
+//! runtime dies before it is ready.
+
+use super::channel::{Channel, KINDS_OF_NAMESPACES, Message};
+use super::{hooks, program, spawn};
+use crate::engine::{Engine, Program};
+use crate::error::{During, Error, Kind, Result};
+use crate::fs::{CgroupView, Prepared, Procfs, Rootfs, apply_sysctls};
+use crate::plan::Plan;
+use crate::plan::namespaces::KINDS;
+use crate::spec::State;
+use crate::{cgroup, fs as rootfs};
+use forgeone_sys::process::{self, Namespaces};
+use forgeone_sys::{credentials, keyring, net, pty, signal, socket, uts};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// How init learns that it may execute the program.
+pub(super) enum Gate {
+    /// The runtime says so itself: `run`.
+    Channel,
+    /// Whoever connects to this socket says so: `create`, then `start`.
+    Socket(OwnedFd),
+}
+
+/// What init has beside the plan: all of it was opened or made by the runtime before the clone.
+pub(super) struct Inherited<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The engine that takes the last step.
+    pub engine: &'static dyn Engine,
+    /// To the runtime.
+    pub channel: Channel,
+    /// When to execute.
+    pub gate: Gate,
+    /// The way into the cgroups.
+    pub birth: Option<cgroup::Birth>,
+    /// The container's view of its cgroups, for mounts of type cgroup.
+    pub view: CgroupView,
+    /// Descriptors for the root file system.
+    pub prepared: Option<Prepared>,
+    /// Namespaces to join; empty where the stage has done it.
+    pub join: Vec<spawn::Target>,
+    /// The state that hooks read; the process id is filled in.
+    pub state: State,
+    /// Whether to leave the session keyring alone.
+    pub keep_keyring: bool,
+    /// Whether supplementary groups can be set.
+    pub may_set_groups: bool,
+    /// How many descriptors from 3 on the program gets.
+    pub preserve_fds: u32,
+    /// Holds the lock that says "not executed yet" by being open; closed by exec.
+    pub _config_lock: OwnedFd,
+}
+
+impl Inherited<'_> {
+    fn prepared(&self) -> Result<&Prepared> {
+        self.prepared.as_ref().ok_or_else(built_already)
+    }
+}
+
+fn built_already() -> Error {
+    Error::new(Kind::System, "the root file system was built already")
+}
+
+/// Runs init. Comes back never: it executes the program, or reports the error and exits.
+pub(super) fn main(mut inherited: Inherited) -> ! {
+    let prepared = set_up(&mut inherited);
+    let error = match prepared {
+        Ok(program) => match wait(&inherited) {
+            Ok(Waited::Runtime) => last(&inherited, &program),
+            Ok(Waited::Starter(starter)) => {
+                inherited.channel = starter;
+                last(&inherited, &program)
+            }
+            // Whoever created the container is gone: there is nobody to tell.
+            Err(_) => process::exit(1),
+        },
+        Err(e) => e,
+    };
+    // If this fails, the other side sees the end of file without a word, and says that init ended early.
+    let _ = inherited.channel.send(&Message::Failed(error));
+    process::exit(1)
+}
+
+/// All steps up to "ready".
+fn set_up(own: &mut Inherited) -> Result<Program> {
+    let plan = own.plan;
+    // First, so that all that follows is accounted to the container, and before the PID is known to anyone.
+    if let Some(birth) = own.birth.take() {
+        birth.enter()?;
+    }
+    // Before anything that needs rights in the new user namespace, which is everything.
+    become_root(own)?;
+    // Before mounts, which may be of the joined namespaces (sysfs, mqueue).
+    spawn::join(&own.join)?;
+    own.join.clear();
+    enter_late_namespaces(own)?;
+    // Before the terminal, which becomes this session's. Fails only if we lead a group already: then it's ours.
+    let _ = process::setsid();
+    session_keyring(own)?;
+    if plan.loopback {
+        net::loopback_up().during(|| "bring up the loopback interface")?;
+    }
+    if !plan.hostname.is_empty() {
+        uts::sethostname(&plan.hostname).during(|| "hostname")?;
+    }
+    if !plan.domainname.is_empty() {
+        uts::setdomainname(&plan.domainname).during(|| "domainname")?;
+    }
+    let procfs = build_root(own)?;
+    let caller = program::Caller {
+        procfs: &procfs,
+        user_namespace: plan.namespaces.contains(Namespaces::USER),
+        may_set_groups: own.may_set_groups,
+    };
+    if let Some(personality) = plan.personality {
+        process::personality(personality).during(|| "linux.personality")?;
+    }
+    let program = program::assume(&plan.process, &caller)?;
+    own.channel.send(&Message::Ready(namespaces(&procfs)?))?;
+    Ok(program)
+}
+
+/// Inode numbers of our namespaces; 0 for a kind that this kernel doesn't have. Ours to read: nobody else may look
+/// behind a process that isn't dumpable.
+fn namespaces(procfs: &Procfs) -> Result<[u64; KINDS_OF_NAMESPACES]> {
+    let mut inodes = [0; KINDS_OF_NAMESPACES];
+    for (inode, (_, name)) in inodes.iter_mut().zip(KINDS) {
+        *inode = procfs.namespace_inode(&format!("self/ns/{name}"))?;
+    }
+    Ok(inodes)
+}
+
+/// In a new user namespace: has the runtime write the maps, then takes the ids that the sandbox is built with.
+fn become_root(own: &Inherited) -> Result<()> {
+    let namespaces = &own.plan.namespaces;
+    if namespaces.new.contains(Namespaces::USER) {
+        // An unprivileged runtime may only write the maps of a process that is dumpable.
+        process::set_dumpable(true)?;
+        own.channel.send(&Message::MapIds)?;
+        own.channel.wait_go()?;
+    }
+    if namespaces.contains(Namespaces::USER) {
+        credentials::setresgid(0).during(|| "become root of the user namespace")?;
+        credentials::setresuid(0).during(|| "become root of the user namespace")?;
+        process::set_dumpable(false)?;
+    }
+    Ok(())
+}
+
+/// The two that clone can't make: a time namespace's offsets can only be written before the first process is
+/// in it, and a cgroup namespace's root is where its maker is at that moment.
+fn enter_late_namespaces(own: &Inherited) -> Result<()> {
+    let (plan, new) = (own.plan, own.plan.namespaces.new);
+    if new.contains(Namespaces::CGROUP) {
+        process::unshare(Namespaces::CGROUP).during(|| "make the cgroup namespace")?;
+    }
+    if new.contains(Namespaces::TIME) {
+        process::unshare(Namespaces::TIME).during(|| "make the time namespace")?;
+        if !plan.namespaces.time_offsets.is_empty() {
+            // In a user namespace our own file belongs to the host's root for as long as we aren't dumpable.
+            let user = plan.namespaces.contains(Namespaces::USER);
+            process::set_dumpable(user)?;
+            let written = own
+                .prepared()?
+                .procfs()
+                .write("self/timens_offsets", plan.namespaces.time_offsets.as_bytes());
+            process::set_dumpable(false)?;
+            written.during(|| "linux.timeOffsets")?;
+        }
+    }
+    Ok(())
+}
+
+/// A session keyring of the container's own, so that the runtime's isn't inherited. Kernels without keyrings
+/// have nothing to inherit.
+fn session_keyring(own: &Inherited) -> Result<()> {
+    if own.keep_keyring {
+        return Ok(());
+    }
+    match keyring::join_session_keyring(&format!("_ses.{}", own.state.id)) {
+        Err(e) if e.errno() == forgeone_sys::Errno::NOSYS => Ok(()),
+        joined => joined.map(drop).during(|| "session keyring"),
+    }
+}
+
+/// The root file system, with the hooks and the terminal at their places in its making.
+fn build_root(own: &mut Inherited) -> Result<Procfs> {
+    let plan = own.plan;
+    let prepared = own.prepared.take().ok_or_else(built_already)?;
+    let root = rootfs::build(&plan.rootfs, prepared, &own.view)?;
+    run_hooks(own)?;
+    // After the hooks, which may mount as well; before the root changes, while the program isn't there.
+    root.make_directory(&plan.process.cwd).during(|| "process.cwd")?;
+    let peer = if plan.process.terminal { Some(open_terminal(own, &root)?) } else { None };
+    root.finish()?;
+    apply_sysctls(root.procfs(), &plan.sysctl)?;
+    let entered = root.enter()?;
+    peer.map_or(Ok(()), program::take_terminal)?;
+    Ok(entered.procfs)
+}
+
+fn run_hooks(own: &Inherited) -> Result<()> {
+    let hooks = &own.plan.hooks;
+    if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
+        own.channel.send(&Message::RunHooks)?;
+        own.channel.wait_go()?;
+    }
+    let state = State { pid: process::getpid(), ..own.state.clone() };
+    hooks::run("createContainer", &hooks.create_container, &state)
+}
+
+/// A terminal of the container's own devpts, bound to `/dev/console`; the master goes to the runtime.
+fn open_terminal(own: &Inherited, root: &Rootfs) -> Result<OwnedFd> {
+    let terminal = pty::open_pty(root.devpts()?).during(|| "terminal")?;
+    if let Some(size) = &own.plan.process.console_size {
+        let (rows, columns) = (size.height.min(65535) as u16, size.width.min(65535) as u16);
+        pty::set_window_size(&terminal.master, rows, columns).during(|| "process.consoleSize")?;
+    }
+    root.console(terminal.peer.as_fd())?;
+    own.channel.send(&Message::Terminal(terminal.master))?;
+    Ok(terminal.peer)
+}
+
+enum Waited {
+    Runtime,
+    Starter(Channel),
+}
+
+/// Waits until the program may be executed.
+fn wait(own: &Inherited) -> Result<Waited> {
+    let Gate::Socket(listener) = &own.gate else {
+        own.channel.wait_go()?;
+        return Ok(Waited::Runtime);
+    };
+    let creator = own.channel.peer()?;
+    loop {
+        let starter = Channel::from_socket(socket::accept(listener)?);
+        // The socket is in a directory of the runtime's; its user is checked all the same. Both ids are read
+        // from here, so that a user namespace shows them alike.
+        if starter.peer()?.uid != creator.uid {
+            continue;
+        }
+        // Somebody who connects and goes away again has not started it.
+        if matches!(starter.receive(), Ok(Message::Go)) {
+            return Ok(Waited::Starter(starter));
+        }
+    }
+}
+
+/// From the leave to go on to the program; only comes back with an error.
+fn last(own: &Inherited, program: &Program) -> Error {
+    match last_steps(own) {
+        Ok(()) => own.engine.execute(program),
+        Err(e) => e,
+    }
+}
+
+fn last_steps(own: &Inherited) -> Result<()> {
+    let state = State { pid: process::getpid(), status: "created".to_owned(), ..own.state.clone() };
+    hooks::run("startContainer", &own.plan.hooks.start_container, &state)?;
+    // Before the filter, which may forbid it: signals as the program expects them, and no stray descriptor.
+    signal::reset_all()?;
+    process::close_range_cloexec(3 + own.preserve_fds)?;
+    program::seal(&own.plan.process)
+}
+
+/// What a runtime says if init is gone without having said why.
+pub(super) fn ended_early(status: &str) -> Error {
+    Error::new(Kind::System, format!("init ended early ({status})"))
+}

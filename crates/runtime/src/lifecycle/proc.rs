@@ -1,0 +1,66 @@
+//! What `/proc` says of a process, and of us.
+
+use crate::error::{During, Error, Kind, Result};
+use crate::fs::Procfs;
+use forgeone_sys::Errno;
+use forgeone_sys::fs::{self, Mode, OFlags};
+
+/// Of `/proc/PID/stat`, proc_pid_stat(5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stat {
+    /// Field 3: `R`, `S`, `Z`, ...
+    pub state: char,
+    /// Field 22: clock ticks since boot.
+    pub start_time: u64,
+}
+
+impl Stat {
+    /// Whether it still runs, in whatever way.
+    pub(super) fn is_alive(self) -> bool {
+        !matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+/// Reads it; `None` if there is no such process.
+pub(super) fn stat(procfs: &Procfs, pid: i32) -> Result<Option<Stat>> {
+    match procfs.read(&format!("{pid}/stat"), 4096) {
+        Ok(text) => Ok(parse_stat(&text)),
+        Err(e) if matches!(e.errno(), Errno::NOENT | Errno::SRCH) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// The name in parentheses may hold anything, parentheses too: fields are counted from the last one.
+fn parse_stat(text: &[u8]) -> Option<Stat> {
+    let text = std::str::from_utf8(&text[text.iter().rposition(|byte| *byte == b')')? + 1..]).ok()?;
+    let mut fields = text.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    Some(Stat { state, start_time: fields.nth(18)?.parse().ok()? })
+}
+
+/// The boot that process ids belong to.
+pub(super) fn boot_id() -> Result<String> {
+    let file = fs::open("/proc/sys/kernel/random/boot_id", OFlags::RDONLY, Mode::empty())?;
+    let text = fs::read_to_end(&file, 64).during(|| "boot_id")?;
+    let text = String::from_utf8(text).map_err(|e| Error::new(Kind::System, e.to_string()))?;
+    Ok(text.trim_end().to_owned())
+}
+
+/// What is behind one of our descriptors, such as `pipe:[123]` or `/dev/null`; empty if it is closed.
+pub(super) fn describe_fd(number: u32) -> String {
+    let link = fs::readlinkat(fs::CWD, format!("/proc/self/fd/{number}"));
+    link.map(|target| target.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_and_spaces_does_not_shift_the_fields() {
+        let mut text = b"42 (a) R (b) c) S 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 1".to_vec();
+        assert_eq!(parse_stat(&text), Some(Stat { state: 'S', start_time: 987_654 }));
+        text.truncate(30);
+        assert_eq!(parse_stat(&text), None);
+    }
+}

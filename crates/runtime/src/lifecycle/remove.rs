@@ -1,0 +1,157 @@
+//! `kill` and `delete`, and how a container that failed is taken away.
+
+use super::{Runtime, Status, hooks};
+use crate::cgroup::Group;
+use crate::error::{During, Error, Kind, Result};
+use crate::state::{self, Dir, Record};
+use forgeone_sys::Errno;
+use forgeone_sys::process::{self, Exit};
+use forgeone_sys::signal;
+use std::os::fd::OwnedFd;
+
+const SIGKILL: i32 = 9;
+
+/// How long a killed init may take, in milliseconds: one that hangs in the kernel is reported, not waited for.
+const END_MS: i32 = 10_000;
+
+impl Runtime {
+    /// Sends a signal to the container's init, or to all of its processes.
+    ///
+    /// # Errors
+    /// [`Kind::State`] if it isn't running.
+    pub fn kill(&self, id: &str, signal: i32, all: bool) -> Result<()> {
+        let container = self.find(id)?;
+        let record = container.record()?;
+        if all {
+            return Group::open(record.cgroup.clone()).signal(signal);
+        }
+        if container.status()? == Status::Stopped {
+            return Err(Error::new(Kind::State, format!("container \"{id}\" is not running")));
+        }
+        self.signal_init(record, signal)?;
+        // Where init shares its PID namespace, the others don't go with it.
+        if signal == SIGKILL && !record.namespaces.contains_key("pid") {
+            Group::open(record.cgroup.clone()).kill().during(|| format!("container \"{id}\""))?;
+        }
+        // A frozen process would only see the signal when it is thawed.
+        if signal == SIGKILL && container.status()? == Status::Paused {
+            Group::open(record.cgroup.clone()).thaw().during(|| format!("container \"{id}\""))?;
+        }
+        Ok(())
+    }
+
+    /// Signals init by pidfd, after making sure that the id is still its own.
+    fn signal_init(&self, record: &Record, signal: i32) -> Result<()> {
+        match process::pidfd_open(record.pid) {
+            Ok(pidfd) if self.is_init(record)? => gone_is_fine(process::pidfd_send_signal(&pidfd, signal)),
+            Ok(_) => Ok(()),
+            Err(e) if e.errno() == Errno::SRCH => Ok(()),
+            Err(_) => gone_is_fine(process::kill(record.pid, signal)),
+        }
+    }
+
+    /// Removes a stopped or merely created container; with `force` any, and a missing one is no error.
+    ///
+    /// # Errors
+    /// [`Kind::State`] if it runs. Everything that can't be removed is reported together.
+    pub fn delete(&self, id: &str, force: bool) -> Result<Vec<String>> {
+        let container = match self.find(id) {
+            Err(e) if force && e.kind() == Kind::NotFound => return Ok(Vec::new()),
+            found => found?,
+        };
+        let _lock = container.dir.lock()?;
+        // It may have been removed while we waited.
+        let container = match self.find(id) {
+            Err(e) if force && e.kind() == Kind::NotFound => return Ok(Vec::new()),
+            found => found?,
+        };
+        let status = container.status()?;
+        if !force && !matches!(status, Status::Stopped | Status::Created) {
+            let message = format!("container \"{id}\" is {status}; stop it first, or delete it with --force");
+            return Err(Error::new(Kind::State, message));
+        }
+        let Some(record) = &container.record else {
+            // Create ended before it had done anything.
+            self.root().remove(id, &container.dir)?;
+            return Ok(Vec::new());
+        };
+        // The hooks are in the config, which goes with the rest.
+        let config = container.dir.config();
+        self.take_away(record, &container.dir)?;
+        Ok(self.poststop(id, record, &config))
+    }
+
+    /// Processes, cgroup, then the directory: as long as something is left, so is the record of it.
+    pub(super) fn take_away(&self, record: &Record, dir: &Dir) -> Result<()> {
+        let mut errors = Vec::new();
+        errors.extend(self.end_init(record).err());
+        let group = Group::open(record.cgroup.clone());
+        errors.extend(group.kill().err());
+        errors.extend(group.delete().err());
+        if errors.is_empty() {
+            errors.extend(state::append_exit(dir, &super::event(record, "exited"), None).err());
+            errors.extend(self.root().remove(&record.id, dir).err());
+        }
+        match Error::all(errors) {
+            Some(e) => Err(e.during(format_args!("delete container \"{}\"", record.id))),
+            None => Ok(()),
+        }
+    }
+
+    /// Kills init and waits for its end, which without a cgroup nothing else does.
+    fn end_init(&self, record: &Record) -> Result<()> {
+        if !self.is_init(record)? {
+            return Ok(());
+        }
+        let pidfd = process::pidfd_open(record.pid);
+        self.signal_init(record, SIGKILL)?;
+        match pidfd {
+            Ok(pidfd) if !signal::wait_readable(&pidfd, Some(END_MS))? => {
+                let message = format!("init (pid {}) does not end after SIGKILL", record.pid);
+                Err(Error::new(Kind::System, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The hooks after the end; that one fails is a warning, since the container is gone (runtime.md, "Lifecycle").
+    fn poststop(&self, id: &str, record: &Record, config: &Result<Vec<u8>>) -> Vec<String> {
+        let run = || -> Result<()> {
+            let config = config.as_ref().map_err(Clone::clone)?;
+            let spec = crate::bundle::parse(config)?;
+            let Some(list) = spec.hooks else { return Ok(()) };
+            hooks::run("poststop", &list.poststop, &super::spec_state(record, Status::Stopped))
+        };
+        run().err().map(|e| format!("container \"{id}\": {e}")).into_iter().collect()
+    }
+}
+
+fn gone_is_fine(sent: forgeone_sys::Result<()>) -> Result<()> {
+    match sent {
+        Err(e) if e.errno() == Errno::SRCH => Ok(()),
+        sent => Ok(sent?),
+    }
+}
+
+/// Kills a child that failed, and reaps it.
+pub(super) fn end_child(pid: i32, pidfd: Option<&OwnedFd>) -> Result<()> {
+    let sent = match pidfd {
+        Some(fd) => process::pidfd_send_signal(fd, SIGKILL),
+        None => process::kill(pid, SIGKILL),
+    };
+    gone_is_fine(sent)?;
+    match process::wait(pid) {
+        // Somebody waited already: it was asked how it ended.
+        Err(e) if e.errno() == Errno::CHILD => Ok(()),
+        waited => Ok(waited.map(drop)?),
+    }
+}
+
+/// Waits for a child whose channel closed, and says how it ended.
+pub(super) fn how_it_ended(pid: i32) -> String {
+    match process::wait(pid) {
+        Ok(Exit::Code(code)) => format!("exit status {code}"),
+        Ok(Exit::Signal(signal)) => format!("signal {signal}"),
+        Err(e) => e.to_string(),
+    }
+}

@@ -1,0 +1,99 @@
+//! `start`, and `run`'s second half: init is told to become the program.
+
+use super::channel::{Channel, Message, unexpected};
+use super::create::{self, Until};
+use super::status::Kept;
+use super::{CreateOptions, Runtime, Started, Status, hooks};
+use crate::error::{During, Error, Kind, Result};
+use crate::state::{self, Dir, Record};
+use forgeone_sys::Errno;
+use forgeone_sys::fs::{self, AtFlags};
+use forgeone_sys::socket;
+use forgeone_trust as trust;
+
+impl Runtime {
+    /// Creates a container from a bundle; its program waits for [`Runtime::start`].
+    ///
+    /// # Errors
+    /// See [`Kind`]; whatever was done is undone.
+    pub fn create(&self, id: &str, options: &CreateOptions) -> Result<Started> {
+        Ok(create::create(self, id, options, Until::Started)?.started)
+    }
+
+    /// Creates and starts in one go, without the detour over the rendezvous socket.
+    ///
+    /// # Errors
+    /// As [`Runtime::create`] and [`Runtime::start`]; a container whose start fails is removed.
+    pub fn run(&self, id: &str, options: &CreateOptions) -> Result<Started> {
+        let created = create::create(self, id, options, Until::Told)?;
+        let started = ask_start(id, &created.kept)
+            .and_then(|()| go(&created.channel))
+            .and_then(|()| after_start(&created.record, &created.dir, &created.kept));
+        match started {
+            Ok(()) => Ok(created.started),
+            Err(e) => {
+                // Our own child: it has to be reaped as well.
+                let ended = super::remove::end_child(created.started.pid, created.started.pidfd.as_ref());
+                let removed = self.take_away(&created.record, &created.dir);
+                let errors = [Err(e.clone()), ended, removed].into_iter().filter_map(Result::err);
+                Err(Error::all(errors.collect()).unwrap_or(e))
+            }
+        }
+    }
+
+    /// Starts the program of a created container.
+    ///
+    /// # Errors
+    /// [`Kind::State`] if it isn't created, [`Kind::Program`] if the program can't be executed.
+    pub fn start(&self, id: &str) -> Result<()> {
+        let container = self.find(id)?;
+        let _lock = container.dir.lock()?;
+        let container = self.find(id)?;
+        let record = container.record()?;
+        let status = container.status()?;
+        if status != Status::Created {
+            let message = format!("container \"{id}\" is {status}, only a created one can be started");
+            return Err(Error::new(Kind::State, message));
+        }
+        ask_start(id, container.kept()?)?;
+        let channel = socket::connect_seqpacket(&container.dir, "start").during(|| "rendezvous")?;
+        go(&Channel::from_socket(channel))?;
+        match fs::unlinkat(&container.dir, "start", AtFlags::empty()) {
+            Err(e) if e.errno() != Errno::NOENT => return Err(e.into()),
+            _ => {}
+        }
+        after_start(record, &container.dir, container.kept()?)
+    }
+}
+
+/// Asks whether the container may start; the config is the one that was kept at create.
+fn ask_start(id: &str, kept: &Kept) -> Result<()> {
+    let args = kept.spec.process.as_ref().map_or(&[][..], |process| &process.args);
+    super::ask(trust::Operation::Start, id, kept, args).map(drop)
+}
+
+/// Lets init go on, and waits until it has executed the program: then its side is closed without a word.
+fn go(channel: &Channel) -> Result<()> {
+    channel.send(&Message::Go)?;
+    match channel.receive()? {
+        Message::End => Ok(()),
+        Message::Failed(e) => Err(e),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn after_start(record: &Record, dir: &Dir, kept: &Kept) -> Result<()> {
+    state::append(dir, &super::event(record, "started"))?;
+    let Some(list) = &kept.spec.hooks else { return Ok(()) };
+    hooks::run("poststart", &list.poststart, &super::spec_state(record, Status::Running))
+}
+
+/// Used by `exec` as well: a program that was told to go on, or an error.
+pub(super) fn told(channel: &Channel) -> Result<()> {
+    go(channel)
+}
+
+/// For messages.
+pub(super) fn not_running(id: &str, status: Status) -> Error {
+    Error::new(Kind::State, format!("container \"{id}\" is {status}, not running"))
+}

@@ -1,0 +1,126 @@
+//! What a container is at the moment: derived from the kernel at each look, never remembered.
+//!
+//! ```text
+//! creating ──► created ──► running ⇄ paused
+//!     └───────────┴───────────┴────────┴──► stopped
+//! ```
+//!
+//! - creating: the record isn't complete and somebody holds the directory's lock
+//! - created: init lives and still holds the lock of `config.json`, which exec closes
+//! - paused: its cgroup is frozen
+//! - stopped: init is gone, or is another process by now (start time, boot)
+
+use super::{Runtime, proc};
+use crate::cgroup::Group;
+use crate::error::{Error, Kind, Result};
+use crate::spec::Spec;
+use crate::state::{Dir, Record};
+use std::cell::OnceCell;
+use std::fmt;
+
+/// The status words of the specification, and runc's `paused`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Being made.
+    Creating,
+    /// Made; the program isn't started.
+    Created,
+    /// The program runs.
+    Running,
+    /// Frozen.
+    Paused,
+    /// The program ended, or never ran.
+    Stopped,
+}
+
+impl Status {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A container that was found.
+#[derive(Debug)]
+pub(super) struct Container<'a> {
+    runtime: &'a Runtime,
+    pub(super) id: String,
+    pub(super) dir: Dir,
+    pub(super) record: Option<Record>,
+    kept: OnceCell<Kept>,
+}
+
+/// The config as it was at create.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) config: Vec<u8>,
+    pub(super) spec: Spec,
+}
+
+impl Runtime {
+    /// Opens a container and reads its record.
+    pub(super) fn find(&self, id: &str) -> Result<Container<'_>> {
+        let dir = self.root().open(id)?;
+        let record = dir.read()?;
+        Ok(Container { runtime: self, id: id.to_owned(), dir, record, kept: OnceCell::new() })
+    }
+
+    /// Whether the record's init is still that process.
+    pub(super) fn is_init(&self, record: &Record) -> Result<bool> {
+        if record.pid <= 0 || record.boot_id != self.boot_id()? {
+            return Ok(false);
+        }
+        let stat = proc::stat(self.procfs()?, record.pid)?;
+        // An incomplete record has no start time yet; its create is still at work, or died a moment ago.
+        let same = |stat: proc::Stat| stat.start_time == record.start_time || !record.complete;
+        Ok(stat.is_some_and(|stat| stat.is_alive() && same(stat)))
+    }
+}
+
+impl Container<'_> {
+    /// The record; without one, create ended before it had done anything.
+    pub(super) fn record(&self) -> Result<&Record> {
+        self.record.as_ref().ok_or_else(|| {
+            let message = format!("container \"{}\" was never made whole; delete it with --force", self.id);
+            Error::new(Kind::State, message)
+        })
+    }
+
+    /// Its config, read when it is first needed.
+    pub(super) fn kept(&self) -> Result<&Kept> {
+        super::get_or_try(&self.kept, || {
+            let config = self.dir.config()?;
+            let spec = crate::bundle::parse(&config)?;
+            Ok(Kept { config, spec })
+        })
+    }
+
+    pub(super) fn status(&self) -> Result<Status> {
+        let Some(record) = &self.record else {
+            return Ok(if self.dir.is_locked()? { Status::Creating } else { Status::Stopped });
+        };
+        if !record.complete {
+            return Ok(if self.dir.is_locked()? { Status::Creating } else { Status::Stopped });
+        }
+        if !self.runtime.is_init(record)? {
+            return Ok(Status::Stopped);
+        }
+        if self.dir.init_waits()? {
+            return Ok(Status::Created);
+        }
+        let frozen = Group::open(record.cgroup.clone()).frozen()?;
+        Ok(if frozen { Status::Paused } else { Status::Running })
+    }
+}

@@ -1,0 +1,82 @@
+//! The event file: one JSON object a line, append only, numbered.
+//!
+//! `{"seq":1,"time":"…","boot":"…","cgroup":4711,"event":"created","pid":42}`
+//!
+//! A container's exit is written once, by whoever sees it first: its parent, who knows the status, or a later
+//! command that finds it gone, with `"status":null`.
+
+use super::Dir;
+use crate::clock;
+use crate::error::{During, Result};
+use forgeone_sys::fs::{self, Mode, OFlags};
+use serde_json::{Value, json};
+use std::os::fd::OwnedFd;
+
+/// Reading stops here; an event is about 150 bytes.
+const FILE_MAX: usize = 64 << 20;
+
+/// What happened, beside its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// `created`, `started`, `exec`, `paused`, `resumed`, `exited`.
+    pub name: &'a str,
+    /// Boot that process ids belong to.
+    pub boot_id: &'a str,
+    /// The container's id in the cgroup2 hierarchy (an inode number); 0 without one.
+    pub cgroup: u64,
+    /// The process that it is about.
+    pub pid: i32,
+}
+
+/// Appends an event.
+pub fn append(dir: &Dir, event: &Event) -> Result<()> {
+    let file = open(dir)?;
+    write(&file, event, None).during(|| "events")
+}
+
+/// Appends the exit, unless it is there already. `status` is `None` where the caller wasn't the parent.
+pub fn append_exit(dir: &Dir, event: &Event, status: Option<i32>) -> Result<()> {
+    let file = open(dir)?;
+    let written = read(&file)?;
+    if written.windows(EXITED.len()).any(|window| window == EXITED) {
+        return Ok(());
+    }
+    let event = Event { name: "exited", ..*event };
+    write(&file, &event, Some(status.map_or(Value::Null, Value::from))).during(|| "events")
+}
+
+const EXITED: &[u8] = br#""event":"exited""#;
+
+fn open(dir: &Dir) -> Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW;
+    let file = fs::openat(dir, "events", flags, Mode::from_raw_mode(0o600)).during(|| "events")?;
+    fs::flock_exclusive(&file).during(|| "events")?;
+    Ok(file)
+}
+
+fn read(file: &OwnedFd) -> Result<Vec<u8>> {
+    fs::read_to_end(file, FILE_MAX).during(|| "events")
+}
+
+fn write(file: &OwnedFd, event: &Event, status: Option<Value>) -> Result<()> {
+    // Positioned reads would do as well; the file is small and read once.
+    let seq = 1 + lines(file)?;
+    let mut line = json!({
+        "seq": seq,
+        "time": clock::now(),
+        "boot": event.boot_id,
+        "cgroup": event.cgroup,
+        "event": event.name,
+        "pid": event.pid,
+    });
+    if let (Some(status), Some(object)) = (status, line.as_object_mut()) {
+        object.insert("status".to_owned(), status);
+    }
+    Ok(fs::write_all(file, format!("{line}\n").as_bytes())?)
+}
+
+/// Number of lines in the file.
+fn lines(file: &OwnedFd) -> Result<usize> {
+    fs::rewind(file)?;
+    Ok(read(file)?.iter().filter(|byte| **byte == b'\n').count())
+}

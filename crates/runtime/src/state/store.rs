@@ -1,0 +1,206 @@
+//! The directories and files: found, locked, replaced whole.
+
+use super::Record;
+use crate::error::{During, Error, Kind, Result};
+use crate::{json, plan};
+use forgeone_sys::Errno;
+use forgeone_sys::fs::{self, AtFlags, Mode, OFlags};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// `state.json` and `config.json` of a container are read up to this size.
+const FILE_MAX: usize = crate::bundle::CONFIG_MAX;
+
+const OPEN_DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW);
+
+/// The state root.
+#[derive(Clone, Debug)]
+pub struct Root {
+    path: PathBuf,
+}
+
+/// A container's directory, open.
+#[derive(Debug)]
+pub struct Dir {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+/// A directory's lock, held until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _fd: OwnedFd,
+}
+
+impl Root {
+    /// The state root at `path`, which need not exist yet.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// Makes the directory of a new container and locks it.
+    ///
+    /// # Errors
+    /// [`Kind::Exists`] if there is one.
+    pub fn create(&self, id: &str) -> Result<(Dir, Lock)> {
+        plan::check_id(id)?;
+        let root = self.make_root()?;
+        match fs::mkdirat(&root, id, 0o711) {
+            Err(e) if e.errno() == Errno::EXIST => {
+                return Err(Error::new(Kind::Exists, format!("container \"{id}\" exists already")));
+            }
+            made => made.during(|| "state root")?,
+        }
+        let dir = self.open(id)?;
+        let lock = dir.lock()?;
+        Ok((dir, lock))
+    }
+
+    fn make_root(&self) -> Result<OwnedFd> {
+        match fs::open(&self.path, OPEN_DIR, Mode::empty()) {
+            Err(e) if e.errno() == Errno::NOENT => {
+                use std::os::unix::fs::DirBuilderExt;
+                let mut builder = std::fs::DirBuilder::new();
+                let made = builder.recursive(true).mode(0o711).create(&self.path);
+                made.map_err(|e| {
+                    Error::new(Kind::System, format!("state root {}: {e}", self.path.display()))
+                })?;
+                fs::open(&self.path, OPEN_DIR, Mode::empty()).during(|| "state root")
+            }
+            opened => opened.during(|| "state root"),
+        }
+    }
+
+    /// Opens the directory of a container.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] if there is none.
+    pub fn open(&self, id: &str) -> Result<Dir> {
+        plan::check_id(id)?;
+        let path = self.path.join(id);
+        match fs::open(&path, OPEN_DIR, Mode::empty()) {
+            Ok(fd) => Ok(Dir { fd, path }),
+            Err(e) if e.errno() == Errno::NOENT => {
+                Err(Error::new(Kind::NotFound, format!("container \"{id}\" does not exist")))
+            }
+            Err(e) => Err(e).during(|| format!("state of container \"{id}\"")),
+        }
+    }
+
+    /// Ids of all containers, sorted; none if the root doesn't exist.
+    pub fn ids(&self) -> Result<Vec<String>> {
+        let root = match fs::open(&self.path, OPEN_DIR, Mode::empty()) {
+            Err(e) if e.errno() == Errno::NOENT => return Ok(Vec::new()),
+            opened => opened.during(|| "state root")?,
+        };
+        let entries = fs::read_dir(&root).during(|| "state root")?;
+        let ids = entries.into_iter().filter(|(_, kind)| kind.is_dir());
+        let mut ids: Vec<String> = ids
+            .filter_map(|(name, _)| name.into_string().ok())
+            .filter(|id| plan::check_id(id).is_ok())
+            .collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// Removes a container's directory with the files that belong in it.
+    pub fn remove(&self, id: &str, dir: &Dir) -> Result<()> {
+        for (name, _) in fs::read_dir(dir).during(|| "state")? {
+            match fs::unlinkat(dir, &name, AtFlags::empty()) {
+                Err(e) if e.errno() == Errno::NOENT => {}
+                removed => removed.during(|| "state")?,
+            }
+        }
+        let root = fs::open(&self.path, OPEN_DIR, Mode::empty()).during(|| "state root")?;
+        match fs::unlinkat(&root, id, AtFlags::REMOVEDIR) {
+            Err(e) if e.errno() == Errno::NOENT => Ok(()),
+            removed => removed.during(|| "state root"),
+        }
+    }
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Dir {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits for the directory's lock: whoever changes a container holds it.
+    pub fn lock(&self) -> Result<Lock> {
+        // A description of its own: what is locked by `self.fd` would be inherited by forks together with it.
+        let fd = fs::openat(self, ".", OPEN_DIR, Mode::empty())?;
+        fs::flock_exclusive(&fd)?;
+        Ok(Lock { _fd: fd })
+    }
+
+    /// Whether somebody holds the lock.
+    pub fn is_locked(&self) -> Result<bool> {
+        let fd = fs::openat(self, ".", OPEN_DIR, Mode::empty())?;
+        Ok(!fs::try_flock_shared(&fd)?)
+    }
+
+    /// Replaces `state.json` whole.
+    pub fn write(&self, record: &Record) -> Result<()> {
+        let mut bytes =
+            serde_json::to_vec(record).map_err(|e| Error::new(Kind::System, format!("state.json: {e}")))?;
+        bytes.push(b'\n');
+        self.replace("state.json", &bytes).during(|| "state.json")
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let new = format!(".{name}.new");
+        let create = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
+        let fd = fs::openat(self, new.as_str(), create, Mode::from_raw_mode(0o600))?;
+        fs::write_all(&fd, bytes)?;
+        fs::fsync(&fd)?;
+        fs::renameat(self, new.as_str(), self, name)?;
+        Ok(fs::fsync(self)?)
+    }
+
+    /// Reads `state.json`; `None` if create ended before it was written.
+    pub fn read(&self) -> Result<Option<Record>> {
+        let bytes = match fs::read_file_at(self, "state.json", FILE_MAX) {
+            Err(e) if e.errno() == Errno::NOENT => return Ok(None),
+            read => read?,
+        };
+        let named = |cause: String| {
+            Error::new(Kind::System, format!("{}: {cause}", self.path.join("state.json").display()))
+        };
+        let record: Record = json::from_slice(&bytes).map_err(named)?;
+        if record.version != super::VERSION {
+            return Err(named(format!(
+                "version {} is not known to this version of forgeone",
+                record.version
+            )));
+        }
+        Ok(Some(record))
+    }
+
+    /// Keeps the config and locks it; init inherits the descriptor and so holds the lock until it executes.
+    pub fn keep_config(&self, config: &[u8]) -> Result<OwnedFd> {
+        let create = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
+        let fd =
+            fs::openat(self, "config.json", create, Mode::from_raw_mode(0o600)).during(|| "config.json")?;
+        fs::write_all(&fd, config).during(|| "config.json")?;
+        fs::flock_exclusive(&fd).during(|| "config.json")?;
+        Ok(fd)
+    }
+
+    /// The config as it was at create.
+    pub fn config(&self) -> Result<Vec<u8>> {
+        fs::read_file_at(self, "config.json", FILE_MAX).during(|| "config.json")
+    }
+
+    /// Whether init has not executed the program yet: it still holds the config's lock.
+    pub fn init_waits(&self) -> Result<bool> {
+        let fd = fs::openat(self, "config.json", OFlags::RDONLY, Mode::empty())?;
+        // Shared: two who look at the same time must not take each other for init.
+        Ok(!fs::try_flock_shared(&fd)?)
+    }
+}

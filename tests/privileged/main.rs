@@ -1,0 +1,5 @@
+//! Containers on a real kernel, from the outside as users see them and from the inside.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod lifecycle;
