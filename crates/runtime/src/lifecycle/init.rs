@@ -112,7 +112,7 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
     }
     let procfs = build_root(own)?;
     let caller = program::Caller {
-        procfs: &procfs,
+        procfs: Some(&procfs),
         user_namespace: plan.namespaces.contains(Namespaces::USER),
         may_set_groups: own.may_set_groups,
     };
