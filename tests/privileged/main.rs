@@ -2,4 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bad_input;
 mod lifecycle;
+mod parallel;
+mod state_root;
