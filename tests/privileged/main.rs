@@ -2,5 +2,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bad_input;
 mod binary;
 mod lifecycle;
+mod parallel;
+mod state_root;

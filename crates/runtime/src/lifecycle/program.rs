@@ -275,7 +275,8 @@ fn find(name: &CStr, env: &[CString]) -> Result<CString> {
                 Err(failed(&format!("stat {shown}: no such file or directory")))
             }
             Err(Errno::ACCESS) => Err(failed("permission denied")),
-            Err(Errno::ISDIR) => Err(failed("is a directory")),
+            // Clients know a program that can't be executed by the last two words.
+            Err(Errno::ISDIR) => Err(failed("is a directory: permission denied")),
             Err(e) => Err(failed(&e.to_string())),
         };
     }
