@@ -2,4 +2,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod compare;
+mod inside;
 mod lifecycle;
+mod mounts;
+mod rootfs;
