@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod compare;
+mod debian;
 mod inside;
 mod lifecycle;
 mod mounts;
 mod rootfs;
+mod userns;
