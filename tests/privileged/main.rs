@@ -4,6 +4,12 @@
 
 mod bad_input;
 mod binary;
+mod compare;
+mod debian;
+mod inside;
 mod lifecycle;
+mod mounts;
 mod parallel;
+mod rootfs;
 mod state_root;
+mod userns;
