@@ -3,3 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod lifecycle;
+mod namespaces;
+mod process;
+mod running;
+mod seccomp;
