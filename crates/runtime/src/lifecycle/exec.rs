@@ -124,7 +124,7 @@ fn clone(
         spawn::join(&pid)?;
         (vec![], others)
     };
-    match spawn::clone_init(Namespaces::empty(), &mut birth, &first, &channel, &inner)? {
+    match spawn::clone_init(Namespaces::empty(), &mut birth, &first)? {
         Cloned::Runtime(child) => {
             score.take_back(procfs)?;
             Ok((child, channel))

@@ -88,26 +88,25 @@ pub(super) enum Cloned {
 }
 
 /// Clones init into `new` namespaces and into the cgroup; with `first`, by a process that joins these before.
-///
-/// `channel` is the runtime's side and `inner` the one that the processes inside keep.
-pub(super) fn clone_init(
-    new: Namespaces,
-    birth: &mut Birth,
-    first: &[Target],
-    channel: &Channel,
-    inner: &Channel,
-) -> Result<Cloned> {
+pub(super) fn clone_init(new: Namespaces, birth: &mut Birth, first: &[Target]) -> Result<Cloned> {
     if first.is_empty() {
         return Ok(match clone_into(birth, new, false)? {
             Forked::Parent(child) => Cloned::Runtime(child),
             Forked::Child => Cloned::Init,
         });
     }
+    // A channel of its own: init, which doesn't wait for the stage, would else be heard before it is known.
+    let (channel, inner) = Channel::pair()?;
     let plain = CloneArgs { namespaces: Namespaces::empty(), into_cgroup: None, parent: false };
     match process::clone(&plain).during(|| "clone the joining process")? {
-        Forked::Parent(stage) => adopt(&stage, channel),
+        Forked::Parent(stage) => {
+            // Ours is closed: end of file must mean that the stage is gone.
+            drop(inner);
+            adopt(&stage, &channel)
+        }
         Forked::Child => {
-            match stage(new, birth, first, inner) {
+            drop(channel);
+            match stage(new, birth, first, &inner) {
                 Ok(Forked::Child) => Ok(Cloned::Init),
                 Ok(Forked::Parent(_)) => process::exit(0),
                 Err(e) => {
