@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! runtime                         stage (only if something is joined first)   init
-//!    │ ◄── Cloned(pid) + pidfd ─────────┘                                       │
+//!    │ ◄── Cloned(pid) + pidfd ─────────┘ (over a pair of its own)              │
 //!    │ ◄── MapIds ──────────────────────────────────── (new user namespace) ────┤
 //!    ├──── Go ─────────────────────────────────────────────────────────────────►│
 //!    │ ◄── RunHooks ─────────────────────────────────── (hooks or devices) ─────┤

@@ -28,7 +28,7 @@ use forgeone_sys::fs::{self as files, Mode, OFlags};
 use forgeone_sys::process::{self, Child, Namespaces};
 use forgeone_sys::{credentials, pty, signal};
 use forgeone_trust as trust;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// What the new process has: a fork's memory.
 struct Inherited<'a> {
@@ -132,13 +132,13 @@ fn clone(
         (vec![], targets)
     };
     let procfs_stays = first.is_empty() || program::has_labels(plan);
-    let shed = |birth: &Birth| {
+    let shed = |birth: &Birth, stage: BorrowedFd| {
         let targets = first.iter().chain(&later).map(Target::descriptor);
-        let keep = targets.chain(birth.descriptors()).chain([inner.as_fd()]);
+        let keep = targets.chain(birth.descriptors()).chain([inner.as_fd(), stage]);
         let keep: Vec<_> = keep.chain(procfs_stays.then_some(procfs.as_fd())).collect();
         Ok(process::close_all_but(options.preserve_fds.saturating_add(3), &keep)?)
     };
-    match spawn::clone_init(Namespaces::empty(), &mut birth, &first, &channel, &inner, &shed)? {
+    match spawn::clone_init(Namespaces::empty(), &mut birth, &first, &shed)? {
         Cloned::Runtime(child) => {
             score.take_back()?;
             Ok((child, channel))

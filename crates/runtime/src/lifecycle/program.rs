@@ -137,7 +137,7 @@ pub(super) fn session_keyring(id: &str) -> Result<()> {
     /// keyrings(7): the permission of the owner to find it by its name.
     const USER_SEARCH: u32 = 0x0008_0000;
     let join = || -> forgeone_sys::Result<()> {
-        let ring = keyring::join_session_keyring(&format!("_ses.{id}"))?;
+        let ring = keyring::join_session_keyring(format!("_ses.{id}"))?;
         let permissions = keyring::keyring_permissions(ring)?;
         if permissions & USER_SEARCH != 0 {
             return Ok(());
@@ -294,7 +294,8 @@ fn find(name: &CStr, env: &[CString]) -> Result<CString> {
                 Err(failed(&format!("stat {shown}: no such file or directory")))
             }
             Err(Errno::ACCESS) => Err(failed("permission denied")),
-            Err(Errno::ISDIR) => Err(failed("is a directory")),
+            // Clients know a program that can't be executed by the last two words.
+            Err(Errno::ISDIR) => Err(failed("is a directory: permission denied")),
             Err(e) => Err(failed(&e.to_string())),
         };
     }
