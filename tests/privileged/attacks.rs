@@ -311,7 +311,7 @@ fn a_start_container_hook_sees_no_descriptor_of_the_callers() {
     }
     let door = Door::new();
     let bundle = Bundle::busybox().writable().args(["cat", "/tmp/seen"]).edit(|config| {
-        let script = "for fd in /proc/self/fd/*; do readlink $fd; done > /tmp/seen 2>&1; true";
+        let script = "ls /proc/self/fd > /tmp/seen";
         config["hooks"]["startContainer"] = json!([{ "path": "/bin/sh", "args": ["sh", "-c", script] }]);
     });
     let (host, _) = Host::new();
@@ -321,8 +321,7 @@ fn a_start_container_hook_sees_no_descriptor_of_the_callers() {
     command.arg(real.get_program()).args(real.get_args()).stdin(Stdio::null());
     let output = door.finish(&mut command);
     assert_eq!(output.code, 0, "{}", output.stderr);
-    assert!(!output.stdout.contains(path(host.path())), "{}", output.stdout);
-    assert!(!output.stdout.contains(path(door.directory())), "{}", output.stdout);
+    assert_eq!(output.stdout, "0\n1\n2\n3\n", "3 is the list itself");
 }
 
 /// CVE-2022-29162, CVE-2025-27612: inheritable capabilities, by `run` and by `exec --cap`.
