@@ -3,9 +3,10 @@
 use forgeone_sys::mount::{self as sys_mount, MountPropagationFlags};
 use forgeone_sys::process;
 use serde_json::{Value, json};
+use std::fs;
 use std::path::Path;
 use testkit::bundle::PROBE;
-use testkit::{Bundle, Door, Output};
+use testkit::{Bundle, Door, Output, Temp};
 
 /// The path of a bundle, for a command line.
 pub(crate) fn dir(bundle: &Bundle) -> &str {
@@ -93,4 +94,17 @@ pub(crate) fn own_host() {
     let all = |kind| sys_mount::mount_propagation("/", kind | MountPropagationFlags::REC).unwrap();
     all(MountPropagationFlags::PRIVATE);
     all(MountPropagationFlags::SHARED);
+}
+
+/// A directory with `sub/file`, to be bound.
+pub(crate) fn source() -> Temp {
+    let source = Temp::new("source");
+    fs::create_dir(source.path().join("sub")).unwrap();
+    fs::write(source.path().join("sub/file"), "from the host\n").unwrap();
+    source
+}
+
+/// A busybox root that can be written to, since mount points are made in it.
+pub(crate) fn writable() -> Bundle {
+    Bundle::busybox().writable()
 }
