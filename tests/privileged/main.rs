@@ -3,10 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod binds;
+mod bad_input;
+mod binary;
 mod compare;
 mod debian;
 mod inside;
 mod lifecycle;
 mod mounts;
+mod namespaces;
+mod parallel;
+mod process;
 mod rootfs;
+mod running;
+mod seccomp;
+mod state_root;
 mod userns;

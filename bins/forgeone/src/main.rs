@@ -11,6 +11,7 @@ mod foreground;
 mod inherit;
 mod log;
 mod output;
+mod own;
 mod report;
 mod settings;
 
@@ -22,6 +23,9 @@ use report::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if std::env::args_os().next().is_some_and(|name| name == own::NAME) {
+        return ExitCode::from(own::report::main());
+    }
     let mut global = Values::default();
     let parsed = args::parse(std::env::args_os().skip(1), &mut global);
     let parsed = parsed.map_err(Failure::of_misuse).and_then(protect).and_then(inherit::check);

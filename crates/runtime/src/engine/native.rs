@@ -21,6 +21,8 @@ impl Engine for Native {
 
     fn execute(&self, program: &Program) -> Error {
         let failed = process::execve(&program.path, &program.args, &program.env);
-        Error::new(Kind::Program, failed.to_string())
+        // Without the arguments: they may be long, or secret.
+        let call = format!("exec: \"{}\"", program.path.to_string_lossy());
+        Error::new(Kind::Program, forgeone_sys::Error::new(call, failed.errno()).to_string())
     }
 }

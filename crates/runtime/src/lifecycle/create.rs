@@ -151,7 +151,7 @@ fn carry_out<'a>(
     process::set_dumpable(false)?;
     let new = at_clone(plan.namespaces.new);
     let (first, later) = if plan.namespaces.joins_first() { (targets, vec![]) } else { (vec![], targets) };
-    let child = match spawn::clone_init(new, &mut birth, &first, &channel, &inner)? {
+    let child = match spawn::clone_init(new, &mut birth, &first, &|_, _| Ok(()))? {
         Cloned::Runtime(child) => child,
         Cloned::Init => {
             // The lock is the runtime's: with a copy open in here it would last as long as the container waits.

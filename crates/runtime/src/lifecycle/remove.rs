@@ -26,7 +26,8 @@ impl Runtime {
             return Group::open(record.cgroup.clone()).signal(signal);
         }
         if container.status()? == Status::Stopped {
-            return Err(Error::new(Kind::State, format!("container \"{id}\" is not running")));
+            // containerd knows a container that has ended by the first three words.
+            return Err(Error::new(Kind::State, format!("container not running: \"{id}\" is stopped")));
         }
         self.signal_init(record, signal)?;
         // Where init shares its PID namespace, the others don't go with it.
@@ -151,6 +152,8 @@ pub(super) fn end_child(pid: i32, pidfd: Option<&OwnedFd>) -> Result<()> {
 pub(super) fn how_it_ended(pid: i32) -> String {
     match process::wait(pid) {
         Ok(Exit::Code(code)) => format!("exit status {code}"),
+        // Only the kernel does that to it, and for one reason.
+        Ok(Exit::Signal(SIGKILL)) => "killed; linux.resources.memory may be too low".to_owned(),
         Ok(Exit::Signal(signal)) => format!("signal {signal}"),
         Err(e) => e.to_string(),
     }

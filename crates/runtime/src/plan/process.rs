@@ -111,7 +111,8 @@ pub fn plan(
         oom_score_adj: process.oom_score_adj,
         terminal: process.terminal,
         console_size: process.console_size.clone(),
-        seccomp,
+        // A profile that says nothing makes no program: there is nothing to load.
+        seccomp: seccomp.filter(|filter| !filter.program.is_empty()),
         apparmor_profile: process.apparmor_profile.clone(),
         selinux_label: process.selinux_label.clone(),
         scheduler: process.scheduler.clone(),

@@ -63,7 +63,7 @@ struct Candidate {
 }
 
 impl Calls {
-    /// What `policy` says about the calls of `arch`; `plan` gets what depends on arguments, and warnings.
+    /// What `policy` says about the calls of `arch`; `plan` gets what depends on arguments, and hints.
     pub(super) fn new(policy: &Policy, arch: &'static Arch, plan: &mut Plan) -> Self {
         let mut dependent = dependent(policy, arch);
         let mut decided = Vec::with_capacity(COUNT);
@@ -88,7 +88,7 @@ impl Calls {
                 }
             };
             if arch.name == policy.archs[0].name {
-                plan.warnings.extend(hidden);
+                plan.hints.extend(hidden);
             }
             decided.push((number, 0, verdict));
         }
@@ -157,22 +157,22 @@ fn choose(arch: &Arch, mut candidates: Vec<Candidate>) -> (Chosen, Vec<String>) 
         candidate.conditions.retain(|condition| condition.mask != 0);
     }
     if let Some(always) = candidates.iter().find(|candidate| candidate.conditions.is_empty()) {
-        let warnings = candidates.iter().filter_map(|hidden| hides(always, hidden)).collect();
-        return (Chosen::Always(always.decision.action), warnings);
+        let hints = candidates.iter().filter_map(|hidden| hides(always, hidden)).collect();
+        return (Chosen::Always(always.decision.action), hints);
     }
-    let mut warnings = Vec::new();
+    let mut hints = Vec::new();
     let mut kept: BTreeMap<&[Condition], &Candidate> = BTreeMap::new();
     for candidate in &candidates {
         let conditions = &candidate.conditions[..];
         match (1..=conditions.len()).find_map(|length| kept.get(&conditions[..length])) {
-            Some(earlier) => warnings.extend(hides(earlier, candidate)),
+            Some(earlier) => hints.extend(hides(earlier, candidate)),
             None => _ = kept.insert(conditions, candidate),
         }
     }
     let mut chosen: Vec<&Candidate> = kept.into_values().collect();
     chosen.sort_by(|a, b| precedence(a, b));
     let case = |c: &Candidate| Case { conditions: c.conditions.clone(), action: c.decision.action };
-    (Chosen::Sometimes(chosen.into_iter().map(case).collect()), warnings)
+    (Chosen::Sometimes(chosen.into_iter().map(case).collect()), hints)
 }
 
 /// What to warn of if `hidden` can't decide because of `rule`. Not if it would decide the same, nor if it hides

@@ -47,8 +47,11 @@ pub struct Compiled {
     pub optional_flags: u64,
     /// Whether a rule notifies: loading returns a descriptor, which goes to the profile's `listenerPath`.
     pub notify: bool,
-    /// What in the profile has no effect, and why; one line each.
+    /// What in the profile this machine can't honour, and why; one line each.
     pub warnings: Vec<String>,
+    /// Rules that never decide, since others do; one line each. For who writes a profile, not for each start: the
+    /// profiles that engines ship have such rules.
+    pub hints: Vec<String>,
 }
 
 /// Compiles `profile` for the machine that this program was built for.
@@ -69,9 +72,9 @@ pub fn compile_for(profile: &Seccomp, machine: &Machine) -> Result<Compiled> {
     let policy = profile::Policy::read(profile, machine)?;
     let plan = ranges::Plan::new(&policy);
     let program = assemble::assemble(&plan)?;
-    let profile::Policy { flags, optional_flags, notify, mut warnings, .. } = policy;
-    warnings.extend(plan.warnings);
-    Ok(Compiled { program, flags, optional_flags, notify, warnings })
+    let profile::Policy { flags, optional_flags, notify, warnings, mut hints, .. } = policy;
+    hints.extend(plan.hints);
+    Ok(Compiled { program, flags, optional_flags, notify, warnings, hints })
 }
 
 /// The actions that a profile may name, sorted.

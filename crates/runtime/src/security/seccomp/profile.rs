@@ -111,6 +111,7 @@ pub(super) struct Policy {
     pub(super) optional_flags: u64,
     pub(super) notify: bool,
     pub(super) warnings: Vec<String>,
+    pub(super) hints: Vec<String>,
     rules: u32,
 }
 
@@ -129,6 +130,7 @@ impl Policy {
             optional_flags: 0,
             notify: false,
             warnings: Vec::new(),
+            hints: Vec::new(),
             rules: 0,
         };
         policy.read_default(profile)?;
@@ -235,7 +237,7 @@ impl Policy {
         if from == to {
             let first = *self.always[name.row()].get_or_insert(decision);
             if first.action != action {
-                self.warnings.push(hidden(source, name, first.source));
+                self.hints.push(hidden(source, name, first.source));
             }
         } else if apart {
             let each = (from..to).map(|at| Conditional { name, decision, conditions: (at, at + 1) });
@@ -334,7 +336,7 @@ impl Place {
     }
 }
 
-/// The warning that rule `source` never decides about `name`, since rule `by` does.
+/// The hint that rule `source` never decides about `name`, since rule `by` does.
 pub(super) fn hidden(source: u32, name: Name, by: u32) -> String {
     format!("linux.seccomp.syscalls[{source}]: {}: never applies: syscalls[{by}] decides", name.text())
 }

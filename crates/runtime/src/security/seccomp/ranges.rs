@@ -34,14 +34,14 @@ pub(super) struct Plan {
     /// Where no case fits.
     pub(super) default: u32,
     /// Rules that never decide.
-    pub(super) warnings: Vec<String>,
+    pub(super) hints: Vec<String>,
 }
 
 impl Plan {
     /// Plans what `policy` says.
     pub(super) fn new(policy: &Policy) -> Self {
         let default = policy.default;
-        let mut plan = Self { sections: Vec::new(), cases: Vec::new(), default, warnings: Vec::new() };
+        let mut plan = Self { sections: Vec::new(), cases: Vec::new(), default, hints: Vec::new() };
         for (index, arch) in policy.archs.iter().enumerate() {
             if policy.archs[..index].iter().any(|earlier| earlier.audit == arch.audit) {
                 continue;
