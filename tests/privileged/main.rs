@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod binds;
 mod bad_input;
 mod binary;
+mod binds;
 mod compare;
 mod debian;
 mod inside;

@@ -57,15 +57,15 @@ fn later_mounts_lie_in_and_on_earlier_ones() {
         .mount(mount("/a/b/c/d/sub/file", "bind", "/etc/hostname", "bind"))
         .mount(mount("/twice", "tmpfs", "first", ""))
         .mount(mount("/twice/", "tmpfs", "second", ""));
-    let rootfs = bundle.rootfs();
-    let seen = probed(bundle, &["read:/a/b/c/d/sub/file", "list:/a"]);
+    let bundle = bundle.with_probe().args([PROBE, "read:/a/b/c/d/sub/file"]);
+    let seen: Value = serde_json::from_str(&printed(&bundle)).unwrap();
     assert_eq!(seen["asked"]["read:/a/b/c/d/sub/file"], fs::read_to_string("/etc/hostname").unwrap());
     assert_eq!(joined(&mount_at(&seen, "/a")["super_options"]), "rw,size=1024k");
     assert_eq!(joined(&mount_at(&seen, "/a/b/c")["super_options"]), "rw,size=2048k");
     let twice: Vec<_> =
         seen["mounts"].as_array().unwrap().iter().filter(|m| m["point"] == "/twice").collect();
     assert_eq!((&twice[0]["source"], &twice[1]["source"]), (&json!("first"), &json!("second")));
-    let left = fs::read_dir(rootfs.join("a")).unwrap().count();
+    let left = fs::read_dir(bundle.rootfs().join("a")).unwrap().count();
     assert_eq!(left, 0, "what was made in a tmpfs is gone with it");
 }
 
