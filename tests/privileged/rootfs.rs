@@ -146,7 +146,7 @@ fn is_mounted(point: &std::path::Path) -> bool {
 
 /// Starts a container with this propagation, mounts on both sides, and tells what arrives: from the host in the
 /// container, and from the container on the host.
-fn propagates(word: &str) -> (bool, bool) {
+fn propagates(word: &str, door: Door) -> (bool, bool) {
     let bundle = Bundle::busybox().edit(|config| {
         config["linux"]["rootfsPropagation"] = json!(word);
         let capabilities = config["process"]["capabilities"].as_object_mut().unwrap();
@@ -158,7 +158,6 @@ fn propagates(word: &str) -> (bool, bool) {
     // A mount of its own, in a peer group: otherwise all of the host's would be concerned.
     sys_mount::mount_bind(&root, &root, false).unwrap();
     sys_mount::mount_propagation(&root, MountPropagationFlags::SHARED).unwrap();
-    let door = Door::new();
     let id = door.id("propagates");
     door.ok(["run", "--detach", "--bundle", dir(&bundle), &id]);
     sys_mount::mount("tmpfs", &from_host, "tmpfs", MountFlags::empty(), None).unwrap();
@@ -187,8 +186,20 @@ fn rootfs_propagation_decides_which_mounts_cross() {
         ("rslave", (true, false)),
         ("private", (false, false)),
         ("rprivate", (false, false)),
+        ("shared", (false, false)),
+        ("rshared", (false, false)),
+        ("unbindable", (false, false)),
+        ("runbindable", (false, false)),
     ] {
-        assert_eq!(propagates(word), expected, "{word:?}: (from the host, to the host)");
+        // As under runc, which takes `slave` and `runbindable` otherwise: the first for the host's `/` alone, which
+        // lets nothing through, the second so early that it can't bind the root any more.
+        if let Some(runc) =
+            privileged::find_program("runc").filter(|_| !["slave", "runbindable"].contains(&word))
+        {
+            assert_eq!(propagates(word, Door::of(runc)), expected, "{word:?}: under runc");
+        }
+        let seen = propagates(word, Door::new());
+        assert_eq!(seen, expected, "{word:?}: (from the host, to the host)");
     }
 }
 
