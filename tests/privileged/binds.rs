@@ -1,9 +1,10 @@
 //! Binds of directories, files, sockets and trees: their places, options and propagation.
 
 use crate::inside::{
-    dir, joined, mount, mount_at, options_at, own_host, printed, probed, refused, shell, source, writable,
+    Mounted, dir, joined, mount, mount_at, options_at, own_host, printed, probed, refused, shell, source,
+    writable,
 };
-use forgeone_sys::mount::{self as sys_mount, MountFlags, MountPropagationFlags, UnmountFlags};
+use forgeone_sys::mount::{self as sys_mount, MountFlags, MountPropagationFlags};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -227,6 +228,7 @@ fn recursive_binds_bring_what_is_mounted_below() {
     let source = source();
     let below = source.path().join("sub");
     sys_mount::mount("below", &below, "tmpfs", MountFlags::NOEXEC, None).unwrap();
+    let _unmounted = Mounted(below.clone());
     fs::write(below.join("mark"), "").unwrap();
     let bundle = writable()
         .mount(mount("/plain", "bind", source.path(), "bind"))
@@ -242,7 +244,6 @@ fn recursive_binds_bring_what_is_mounted_below() {
         "write:/mixed/sub/mark",
     ];
     let seen = probed(bundle, &questions);
-    sys_mount::umount(&below, UnmountFlags::DETACH).unwrap();
     let asked = &seen["asked"];
     assert_eq!((&asked["list:/plain/sub"], &asked["list:/tree/sub"]), (&json!(["file"]), &json!(["mark"])));
     assert_eq!((&asked["write:/ro/sub/mark"], &asked["write:/rro/sub/mark"]), (&json!("ok"), &json!(EROFS)));
@@ -315,6 +316,7 @@ fn mount_propagation_decides_what_crosses() {
         let source = source();
         let path = source.path();
         sys_mount::mount_bind(path, path, false).unwrap();
+        let _unmounted = Mounted(path.to_owned());
         sys_mount::mount_propagation(path, MountPropagationFlags::SHARED).unwrap();
         fs::create_dir(path.join("other")).unwrap();
         let root = if expected == "shared" { "shared" } else { "" };
@@ -339,7 +341,6 @@ fn mount_propagation_decides_what_crosses() {
         let other = path.join("other");
         assert_eq!(mounts.contains(other.to_str().unwrap()), to_host, "{word}: to the host");
         door.ok(["delete", "--force", &id]);
-        sys_mount::umount(path, UnmountFlags::DETACH).unwrap();
     }
 }
 

@@ -3,7 +3,7 @@
 //! Both get the same id, so that everything that is called after it is the same. Every difference that is tolerated
 //! is in [`ALWAYS`] or in the test, each with its reason; anything else fails.
 
-use crate::inside::{dir, mount, own_host};
+use crate::inside::{Mounted, dir, mount, own_host};
 use forgeone_sys::mount as sys_mount;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -441,9 +441,9 @@ fn every_recursive_option_looks_as_under_runc() {
     let below = source.path().join("below");
     std::fs::create_dir(&below).unwrap();
     sys_mount::mount("tmpfs", &below, "tmpfs", sys_mount::MountFlags::NOEXEC, None).unwrap();
+    let _unmounted = Mounted(below);
     let mounts = RECURSIVE.iter().map(|options| named("rbind", source.path(), options));
     let (runc, forgeone) = mounts_of_both(mounts);
-    sys_mount::umount(&below, sys_mount::UnmountFlags::DETACH).unwrap();
     assert_eq!(forgeone.as_object().unwrap().len(), RECURSIVE.len() * 2);
     assert_same((runc, forgeone), &[]);
 }

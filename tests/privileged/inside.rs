@@ -1,10 +1,10 @@
 //! What the tests of mounts and root file systems share: running a bundle, and reading what the probe saw in it.
 
-use forgeone_sys::mount::{self as sys_mount, MountPropagationFlags};
+use forgeone_sys::mount::{self as sys_mount, MountPropagationFlags, UnmountFlags};
 use forgeone_sys::process;
 use serde_json::{Value, json};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use testkit::bundle::PROBE;
 use testkit::{Bundle, Door, Output, Temp};
 
@@ -107,4 +107,15 @@ pub(crate) fn source() -> Temp {
 /// A busybox root that can be written to, since mount points are made in it.
 pub(crate) fn writable() -> Bundle {
     Bundle::busybox().writable()
+}
+
+/// A mount of this thread's own, taken away with all on and below it, when this is dropped: a directory of which
+/// anything is mounted can't be removed.
+pub(crate) struct Mounted(pub(crate) PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // If that fails, so does removing the directory, which says it.
+        let _ = sys_mount::umount(&self.0, UnmountFlags::DETACH);
+    }
 }

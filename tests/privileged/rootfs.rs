@@ -1,10 +1,10 @@
 //! The root file system: how it becomes `/`, what of it can't be read or written, and what is in `/dev`.
 
 use crate::inside::{
-    dir, joined, mount, mount_at, options_at, own_host, printed, probed, refused, run_with, shell,
+    Mounted, dir, joined, mount, mount_at, options_at, own_host, printed, probed, refused, run_with, shell,
 };
 use forgeone_sys::mount as sys_mount;
-use forgeone_sys::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use forgeone_sys::mount::{MountFlags, MountPropagationFlags};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -157,6 +157,7 @@ fn propagates(word: &str, door: Door) -> (bool, bool) {
     let root = bundle.rootfs();
     // A mount of its own, in a peer group: otherwise all of the host's would be concerned.
     sys_mount::mount_bind(&root, &root, false).unwrap();
+    let _unmounted = Mounted(root.clone());
     sys_mount::mount_propagation(&root, MountPropagationFlags::SHARED).unwrap();
     let id = door.id("propagates");
     door.ok(["run", "--detach", "--bundle", dir(&bundle), &id]);
@@ -166,11 +167,6 @@ fn propagates(word: &str, door: Door) -> (bool, bool) {
     door.ok(["exec", &id, "mount", "-t", "tmpfs", "tmpfs", "/var"]);
     let outside = is_mounted(&from_inside);
     door.ok(["delete", "--force", &id]);
-    for point in [&from_host, &from_inside, &root] {
-        while is_mounted(point) {
-            sys_mount::umount(point, UnmountFlags::DETACH).unwrap();
-        }
-    }
     (inside, outside)
 }
 
@@ -397,10 +393,10 @@ fn linux_devices_have_their_type_mode_and_owner() {
     let questions = ["stat:/run/pipe", "stat:/srv/kmsg", "write:/srv/kmsg", "write:/dev/kvm"];
     let bundle = bundle.with_probe().args([&[PROBE][..], &questions].concat());
     let id = door.id("devices");
-    let command = format!("umask 077; exec \"$@\"");
+    let command = "umask 077; exec \"$@\"";
     let mut caller = std::process::Command::new("sh");
     let inner = door.command(["run", "--bundle", dir(&bundle), &id]);
-    caller.args(["-c", &command, "sh"]).arg(inner.get_program()).args(inner.get_args());
+    caller.args(["-c", command, "sh"]).arg(inner.get_program()).args(inner.get_args());
     let output = door.finish(caller.stdin(std::process::Stdio::null()));
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     let seen = output.json();
