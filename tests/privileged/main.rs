@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod binary;
+mod binds;
 mod compare;
 mod debian;
 mod inside;
