@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cgroup;
 mod lifecycle;
 mod namespaces;
 mod process;
