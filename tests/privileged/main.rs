@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cgroup;
+mod hooks;
 mod lifecycle;
 mod namespaces;
 mod process;
