@@ -5,8 +5,10 @@
 mod bad_input;
 mod binary;
 mod binds;
+mod cgroup;
 mod compare;
 mod debian;
+mod hooks;
 mod inside;
 mod lifecycle;
 mod mounts;
