@@ -123,9 +123,10 @@ fn carry_out<'a>(
 ) -> Result<Created> {
     let state = state_of(id, &decision, "creating");
     let Decision { bundle, plan, engine, prepared, mut warnings } = decision;
-    let mut record = record(id, &bundle, &plan, engine)?;
+    let mut record = Record { keep_keyring: options.no_new_keyring, ..record(id, &bundle, &plan, engine)? };
     dir.write(&record)?;
-    let config_lock = dir.keep_config(&bundle.config)?;
+    dir.keep_config(&bundle.config)?;
+    let waits = dir.waits()?;
 
     let (mut group, more) = cgroup::Group::create(&plan.cgroup)?;
     warnings.extend(more);
@@ -150,7 +151,7 @@ fn carry_out<'a>(
         Cloned::Runtime(child) => child,
         Cloned::Init => {
             // The lock is the runtime's: with a copy open in here it would last as long as the container waits.
-            drop((channel, first, dir, lock));
+            drop((channel, first, dir, lock, score));
             init::main(Inherited {
                 plan: &plan,
                 engine,
@@ -164,15 +165,16 @@ fn carry_out<'a>(
                 keep_keyring: options.no_new_keyring,
                 may_set_groups: writer.leaves_setgroups(),
                 preserve_fds: options.preserve_fds,
-                _config_lock: config_lock,
+                _waits: waits,
+                dumpable_for_maps: writer.needs_dumpable(),
             })
         }
     };
-    score.take_back(prepared.procfs())?;
+    score.take_back()?;
     let (pid, pidfd) = (child.pid, child.pidfd.as_ref().map(fs::dup).transpose()?);
     undo.push("init", move || remove::end_child(pid, pidfd.as_ref()));
     // Ours are closed: end of file must mean that init is gone, and the lock is init's alone.
-    drop((inner, gate, birth, config_lock));
+    drop((inner, gate, birth, waits));
 
     record.pid = child.pid;
     let state = State { pid: child.pid, ..state };
@@ -182,6 +184,10 @@ fn carry_out<'a>(
     let terminal = hand_over(terminal, options.console_socket.as_deref())?;
     if let Some(file) = &options.pid_file {
         super::write_pid_file(file, child.pid)?;
+    }
+    if until == Until::Started {
+        // Only now init may outlive us: all that is known of it is written down.
+        channel.send(&Message::Go)?;
     }
     let started = Started { pid: child.pid, pidfd: child.pidfd, terminal, warnings };
     let kept = Kept { config: bundle.config, spec: bundle.spec };

@@ -2,10 +2,11 @@
 
 use crate::error::{During, Error, Kind, Result};
 use crate::spec::{Hook, State};
-use forgeone_sys::{fs, process, signal};
+use forgeone_sys::{Errno, fs, process, signal};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// How much of a failed hook's output goes into the error.
 const OUTPUT_MAX: usize = 4096;
@@ -50,7 +51,7 @@ fn run_one(hook: &Hook, state: &State) -> Result<()> {
 fn wait(mut child: Child, timeout: Option<i64>) -> std::result::Result<(), String> {
     if let Some(seconds) = timeout {
         let milliseconds = i32::try_from(seconds.saturating_mul(1000)).unwrap_or(i32::MAX);
-        if !ends_within(&child, milliseconds)? {
+        if !ends_within(&mut child, milliseconds)? {
             let killed = child.kill().and_then(|()| child.wait());
             return Err(match killed {
                 Ok(_) => format!("killed after its time-out of {seconds} s"),
@@ -66,9 +67,24 @@ fn wait(mut child: Child, timeout: Option<i64>) -> std::result::Result<(), Strin
     }
 }
 
-fn ends_within(child: &Child, milliseconds: i32) -> std::result::Result<bool, String> {
-    let pidfd = process::pidfd_open(child.id() as i32).map_err(|e| e.to_string())?;
-    signal::wait_readable(pidfd.as_fd(), Some(milliseconds)).map_err(|e| e.to_string())
+fn ends_within(child: &mut Child, milliseconds: i32) -> std::result::Result<bool, String> {
+    match process::pidfd_open(child.id() as i32) {
+        Ok(pidfd) => signal::wait_readable(pidfd.as_fd(), Some(milliseconds)).map_err(|e| e.to_string()),
+        // Before Linux 5.3, or a filter's answer: it has to be looked at again and again.
+        Err(e) if matches!(e.errno(), Errno::NOSYS | Errno::PERM) => {
+            let deadline = Instant::now() + Duration::from_millis(milliseconds.max(0) as u64);
+            loop {
+                if child.try_wait().map_err(|e| e.to_string())?.is_some() {
+                    return Ok(true);
+                }
+                if Instant::now() >= deadline {
+                    return Ok(false);
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        Err(e) => Err(e.to_string()),
+    }
 }
 
 fn with_output(cause: String, output: &impl AsFd) -> String {

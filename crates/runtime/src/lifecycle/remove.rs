@@ -48,7 +48,9 @@ impl Runtime {
             Ok(pidfd) if self.is_init(record)? => gone_is_fine(process::pidfd_send_signal(&pidfd, signal)),
             Ok(_) => Ok(()),
             Err(e) if e.errno() == Errno::SRCH => Ok(()),
-            Err(_) => gone_is_fine(process::kill(record.pid, signal)),
+            // No pidfds: the number may be another's by the time of the call, but not yet.
+            Err(_) if self.is_init(record)? => gone_is_fine(process::kill(record.pid, signal)),
+            Err(_) => Ok(()),
         }
     }
 
