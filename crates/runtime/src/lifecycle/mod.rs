@@ -191,6 +191,17 @@ fn check_console_socket(terminal: bool, detached: bool, socket: bool) -> Result<
     Err(Error::new(Kind::Usage, message))
 }
 
+/// What makes processes changes its own first: which PID namespace its children go to, whether it is dumpable. A program
+/// with threads must not find itself changed, so it is refused before the clone would refuse it.
+fn check_single_threaded() -> Result<()> {
+    if forgeone_sys::process::single_threaded() {
+        return Ok(());
+    }
+    let message =
+        "the calling process has more than one thread: containers are made for it by client::Client";
+    Err(Error::new(Kind::Usage, message))
+}
+
 /// Written whole or not at all: a reader never sees half a number.
 fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     let name = path.file_name().ok_or_else(|| Error::new(Kind::Usage, "--pid-file: is not a file's name"))?;
