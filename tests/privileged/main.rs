@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;
+mod client;
+mod events;
 mod lifecycle;
 mod parallel;
+mod podman;
 mod state_root;
