@@ -17,11 +17,16 @@ mod settings;
 use args::{Parsed, Values};
 use commands::Door;
 use forgeone_runtime::lifecycle;
+use forgeone_sys::signal::keep_children;
 use log::Log;
 use report::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before any child is made; who started us may ignore its own.
+    if let Err(e) = keep_children() {
+        return Failure::of_door(e.into()).report(&Log::default());
+    }
     let mut global = Values::default();
     let parsed = args::parse(std::env::args_os().skip(1), &mut global);
     let parsed = parsed.map_err(Failure::of_misuse).and_then(protect).and_then(inherit::check);
