@@ -155,7 +155,8 @@ fn listed(id: &str, record: Option<&Record>, status: Status) -> Listed {
         return Listed { id: id.to_owned(), status: status.word().to_owned(), ..Listed::default() };
     };
     Listed {
-        version: record.oci_version.clone(),
+        // Of the state, not of the config (runtime.md, "State").
+        version: spec::VERSION.to_owned(),
         id: id.to_owned(),
         pid: if status == Status::Stopped { 0 } else { record.pid },
         status: status.word().to_owned(),
