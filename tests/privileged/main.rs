@@ -4,8 +4,10 @@
 
 mod bad_input;
 mod client;
+mod commands;
 mod events;
 mod lifecycle;
 mod parallel;
 mod podman;
+mod starting;
 mod state_root;
