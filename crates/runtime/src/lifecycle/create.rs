@@ -61,6 +61,7 @@ struct Decision {
 
 /// Makes the container.
 pub(super) fn create(runtime: &Runtime, id: &str, options: &CreateOptions, until: Until) -> Result<Created> {
+    super::check_single_threaded()?;
     plan::check_id(id)?;
     let decision = decide(runtime, id, options)?;
     check_terminal(&decision.plan, options, until)?;
