@@ -60,15 +60,25 @@ pub fn set_mask(mask: &SignalSet) -> Result<()> {
 /// Gives every signal its default disposition and blocks none: the state that a program expects to be started
 /// in.
 pub fn reset_all() -> Result<()> {
+    (1..=64).filter(|n| *n != libc::SIGKILL && *n != libc::SIGSTOP).try_for_each(set_default)?;
+    set_mask(&SignalSet::empty())
+}
+
+/// `rt_sigaction(2)`: gives a signal its default disposition.
+fn set_default(number: i32) -> Result<()> {
     // `struct sigaction` of the kernel: SIG_DFL is 0, and so are no flags, no restorer and an empty mask.
     let default = [0u64; 4];
     let before = std::ptr::null::<u8>();
-    for number in (1..=64).filter(|n| *n != libc::SIGKILL && *n != libc::SIGSTOP) {
-        // SAFETY: 32 bytes, the size of the kernel's structure; SIG_DFL names no function.
-        check(unsafe { libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), before, MASK_SIZE) })
-            .fail(|| format!("rt_sigaction({}, SIG_DFL)", signal_name(number)))?;
-    }
-    set_mask(&SignalSet::empty())
+    // SAFETY: 32 bytes, the size of the kernel's structure; SIG_DFL names no function.
+    check(unsafe { libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), before, MASK_SIZE) })
+        .fail(|| format!("rt_sigaction({}, SIG_DFL)", signal_name(number)))?;
+    Ok(())
+}
+
+/// Makes children wait to be waited for: while a process ignores `SIGCHLD`, which it may have been started with,
+/// the kernel reaps them and tells nobody how they ended.
+pub fn keep_children() -> Result<()> {
+    set_default(libc::SIGCHLD)
 }
 
 /// `signalfd4(2)`, non-blocking, for every signal; those that come while they are blocked ([`block_all`]) are

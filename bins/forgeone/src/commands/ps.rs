@@ -14,6 +14,8 @@ pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
     let pids = door.runtime.pids(call.id()?)?;
     let options = call.words.get(1..).unwrap_or_default();
     let text = match json {
+        // As runc has it.
+        true if pids.is_empty() => "null\n".to_owned(),
         true => format!("{}\n", serde_json::Value::from(pids)),
         false => table(&pids, options)?,
     };

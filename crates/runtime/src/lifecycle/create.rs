@@ -61,11 +61,16 @@ struct Decision {
 
 /// Makes the container.
 pub(super) fn create(runtime: &Runtime, id: &str, options: &CreateOptions, until: Until) -> Result<Created> {
+    super::check_single_threaded()?;
     plan::check_id(id)?;
     let decision = decide(runtime, id, options)?;
     check_terminal(&decision.plan, options, until)?;
     let (dir, lock) = runtime.root().create(id)?;
     let mut undo = Undo::default();
+    if !decision.plan.hooks.poststop.is_empty() {
+        let (hooks, state) = (decision.plan.hooks.poststop.clone(), state_of(id, &decision, "stopped"));
+        undo.push("by poststop hooks", move || hooks::run_poststop(&hooks, &state));
+    }
     undo.push("the state directory", || runtime.root().remove(id, &runtime.root().open(id)?));
     carry_out(id, options, until, decision, (dir, lock), &mut undo).map_err(|e| undo.run(e))
 }
@@ -117,6 +122,7 @@ fn carry_out<'a>(
     (dir, lock): (Dir, Lock),
     undo: &mut Undo<'a>,
 ) -> Result<Created> {
+    let state = state_of(id, &decision, "creating");
     let Decision { bundle, plan, engine, prepared, mut warnings } = decision;
     let mut record = Record { keep_keyring: options.no_new_keyring, ..record(id, &bundle, &plan, engine)? };
     dir.write(&record)?;
@@ -138,16 +144,6 @@ fn carry_out<'a>(
         Until::Started => Gate::Socket(socket::listen_seqpacket(&dir, "start").during(|| "rendezvous")?),
     };
     let writer = Writer::choose(&plan.namespaces);
-    let state = State {
-        version: crate::spec::VERSION.to_owned(),
-        id: id.to_owned(),
-        status: "creating".to_owned(),
-        pid: 0,
-        bundle: bundle.dir.display().to_string(),
-        annotations: plan.annotations.clone(),
-        ..State::default()
-    };
-
     let score = OomScore::lend(prepared.procfs(), plan.process.oom_score_adj)?;
     process::set_dumpable(false)?;
     let new = at_clone(plan.namespaces.new);
@@ -197,6 +193,18 @@ fn carry_out<'a>(
     let started = Started { pid: child.pid, pidfd: child.pidfd, terminal, warnings };
     let kept = Kept { config: bundle.config, spec: bundle.spec };
     Ok(Created { started, channel, record, dir, kept })
+}
+
+/// What hooks read while there is no record.
+fn state_of(id: &str, decision: &Decision, status: &str) -> State {
+    State {
+        version: crate::spec::VERSION.to_owned(),
+        id: id.to_owned(),
+        status: status.to_owned(),
+        bundle: decision.bundle.dir.display().to_string(),
+        annotations: decision.plan.annotations.clone(),
+        ..State::default()
+    }
 }
 
 /// The container's groups, as the root file system is told of them: it doesn't know the cgroup module.

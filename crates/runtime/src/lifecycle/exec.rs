@@ -62,6 +62,7 @@ impl Runtime {
     /// # Errors
     /// [`Kind::State`] if it doesn't run, [`Kind::Program`] if the program can't be executed.
     pub fn exec(&self, id: &str, options: &ExecOptions) -> Result<Started> {
+        super::check_single_threaded()?;
         let container = self.find(id)?;
         let record = container.record()?;
         match container.status()? {

@@ -13,10 +13,18 @@ const OUTPUT_MAX: usize = 4096;
 
 /// Runs the hooks of a point in order; the first that fails ends it.
 pub(super) fn run(point: &str, hooks: &[Hook], state: &State) -> Result<()> {
-    for (i, hook) in hooks.iter().enumerate() {
-        run_one(hook, state).during(|| format!("hooks.{point}[{i}] {}", hook.path))?;
-    }
-    Ok(())
+    each(point, hooks, state).collect()
+}
+
+/// Runs all hooks that follow the container's end, whichever of them fail (runtime.md, "Lifecycle", 13).
+pub(super) fn run_poststop(hooks: &[Hook], state: &State) -> Result<()> {
+    let errors = each("poststop", hooks, state).filter_map(Result::err).collect();
+    Error::all(errors).map_or(Ok(()), Err)
+}
+
+fn each(point: &str, hooks: &[Hook], state: &State) -> impl Iterator<Item = Result<()>> {
+    let named = move |i: usize, hook: &Hook| format!("hooks.{point}[{i}] {}", hook.path);
+    hooks.iter().enumerate().map(move |(i, hook)| run_one(hook, state).during(|| named(i, hook)))
 }
 
 fn run_one(hook: &Hook, state: &State) -> Result<()> {

@@ -156,7 +156,8 @@ fn listed(id: &str, record: Option<&Record>, status: Status) -> Listed {
         return Listed { id: id.to_owned(), status: status.word().to_owned(), ..Listed::default() };
     };
     Listed {
-        version: record.oci_version.clone(),
+        // Of the state, not of the config (runtime.md, "State").
+        version: spec::VERSION.to_owned(),
         id: id.to_owned(),
         pid: if status == Status::Stopped { 0 } else { record.pid },
         status: status.word().to_owned(),
@@ -189,6 +190,17 @@ fn check_console_socket(terminal: bool, detached: bool, socket: bool) -> Result<
         (false, _, true) => "--console-socket: is only for containers with a terminal (process.terminal)",
         _ => return Ok(()),
     };
+    Err(Error::new(Kind::Usage, message))
+}
+
+/// What makes processes changes its own first: which PID namespace its children go to, whether it is dumpable. A program
+/// with threads must not find itself changed, so it is refused before the clone would refuse it.
+fn check_single_threaded() -> Result<()> {
+    if forgeone_sys::process::single_threaded() {
+        return Ok(());
+    }
+    let message =
+        "the calling process has more than one thread: containers are made for it by client::Client";
     Err(Error::new(Kind::Usage, message))
 }
 

@@ -53,9 +53,11 @@ impl Root {
             }
             made => made.during(|| "state root")?,
         }
-        let dir = self.open(id)?;
-        let lock = dir.lock()?;
-        Ok((dir, lock))
+        let opened = self.open(id).and_then(|dir| dir.lock().map(|lock| (dir, lock)));
+        opened.map_err(|e| match fs::unlinkat(&root, id, AtFlags::REMOVEDIR) {
+            Ok(()) => e,
+            Err(also) => Error::all(vec![e.clone(), also.into()]).unwrap_or(e),
+        })
     }
 
     fn make_root(&self) -> Result<OwnedFd> {

@@ -39,6 +39,14 @@ pub(crate) fn everything_is_reset() {
     });
 }
 
+pub(crate) fn children_are_kept_for_who_waits() {
+    in_child(Namespaces::empty(), || {
+        signal::keep_children().unwrap();
+        let pid = spawn(Namespaces::empty(), || process::exit(3));
+        assert_eq!(process::wait(pid).unwrap(), process::Exit::Code(3));
+    });
+}
+
 pub(crate) fn poll_waits_for_what_is_asked() {
     let (reader, writer) = fs::pipe().unwrap();
     let mut fds = [PollFd::readable(&reader), PollFd::writable(&writer)];
