@@ -123,9 +123,8 @@ fn each_hook_runs_in_its_namespaces() {
                 test -e /out && echo inside >> OUT/POINT; true";
     let scene = Scene::new().everywhere(line);
     scene.live();
-    let host = ["mnt", "net", "pid", "uts"].map(|name| {
-        std::fs::read_link(format!("/proc/self/ns/{name}")).unwrap().display().to_string()
-    });
+    let host = ["mnt", "net", "pid", "uts"]
+        .map(|name| std::fs::read_link(format!("/proc/self/ns/{name}")).unwrap().display().to_string());
     for point in ["prestart", "createRuntime", "poststart", "poststop"] {
         assert_eq!(scene.read(point), host.join("\n"), "{point}: the runtime's");
     }
@@ -219,7 +218,10 @@ fn a_hook_that_takes_longer_than_its_time_out_is_killed() {
         slow["timeout"] = json!(1);
         let start = Instant::now();
         let error = refusal(&add(Bundle::busybox(), point, slow));
-        assert!(error.contains(&format!("hooks.{point}[0] /bin/sh: killed after its time-out of 1 s")), "{error}");
+        assert!(
+            error.contains(&format!("hooks.{point}[0] /bin/sh: killed after its time-out of 1 s")),
+            "{error}"
+        );
         assert!(start.elapsed() >= Duration::from_secs(1));
     }
     let mut quick = hook("sleep 0.1");
@@ -312,10 +314,16 @@ fn a_hook_that_can_not_be_run_is_named() {
         return;
     }
     for (hook, expected) in [
-        (json!({ "path": "/no/such/hook" }), "hooks.createRuntime[0] /no/such/hook: No such file or directory"),
+        (
+            json!({ "path": "/no/such/hook" }),
+            "hooks.createRuntime[0] /no/such/hook: No such file or directory",
+        ),
         (json!({ "path": "/etc/passwd" }), "hooks.createRuntime[0] /etc/passwd: Permission denied"),
         (json!({ "path": "relative" }), "hooks.createRuntime[0].path: \"relative\" must be absolute"),
-        (json!({ "path": "/bin/true", "timeout": 0 }), "hooks.createRuntime[0].timeout: must be greater than 0"),
+        (
+            json!({ "path": "/bin/true", "timeout": 0 }),
+            "hooks.createRuntime[0].timeout: must be greater than 0",
+        ),
     ] {
         let error = refusal(&add(Bundle::busybox(), "createRuntime", hook));
         assert!(error.contains(expected), "{error}");
