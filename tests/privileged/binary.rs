@@ -62,17 +62,17 @@ enum Root {
     /// Another user of the host's.
     Mapped,
     /// The host's root by another name: it owns the file.
-    MappedToRoot,
+    MappedSame,
 }
 
-const ROOTS: [Root; 3] = [Root::Host, Root::Mapped, Root::MappedToRoot];
+const ROOTS: [Root; 3] = [Root::Host, Root::Mapped, Root::MappedSame];
 
 impl Root {
     fn of(self, bundle: Bundle) -> Bundle {
         let host = match self {
             Self::Host => return bundle,
             Self::Mapped => 100_000,
-            Self::MappedToRoot => 0,
+            Self::MappedSame => 0,
         };
         let maps = json!([{ "containerID": 0, "hostID": host, "size": 65_536 }]);
         bundle.owned_by(host, host).namespace(json!({ "type": "user" })).edit(|config| {
@@ -249,17 +249,21 @@ fn an_attacker_that_waits_for_exec_cannot_write_the_binary() {
 }
 
 /// In the host's PID namespace it sees each run of the door, from its very first instruction on. It has no right to
-/// trace what belongs to the host (whoever has needs no runtime's binary any more).
+/// trace what belongs to the host (whoever has needs no runtime's binary any more), but its uid is that of the owner of
+/// the user namespaces that are made there.
 #[test]
-fn an_attacker_in_the_hosts_pid_namespace_cannot_write_the_binary() {
+fn an_attacker_in_the_hosts_pid_namespace_gets_nothing_of_the_host() {
     if !privileged::root() {
         return;
     }
     for root in ROOTS {
         let victim = Victim::new();
+        let mark = victim.file.parent().unwrap();
         let hostile = root.of(bundle().args(["/attacker", "race", "/tmp/stop"])).edit(|config| {
             let list = config["linux"]["namespaces"].as_array_mut().unwrap();
             list.retain(|namespace| namespace["type"] != "pid");
+            let mark = format!("FORGEONE_TEST_HOST_MARK={}", path(mark));
+            config["process"]["env"].as_array_mut().unwrap().push(json!(mark));
             if root != Root::Host {
                 // The kernel gives a proc of its own only to who owns the PID namespace.
                 config["mounts"][0] =
@@ -270,10 +274,11 @@ fn an_attacker_in_the_hosts_pid_namespace_cannot_write_the_binary() {
                 }
             }
         });
-        let quick = Bundle::busybox().args(["true"]);
+        let quick = [Root::Host, Root::Mapped].map(|root| root.of(Bundle::busybox().args(["true"])));
         let race = Race::start(Door::of(&victim.file), &hostile);
-        for _ in 0..60 {
-            race.door.ok(["run", "--bundle", path(quick.path()), &race.door.id("quick")]);
+        for round in 0..60 {
+            let bundle = path(quick[round % 2].path());
+            race.door.ok(["run", "--bundle", bundle, &race.door.id("quick")]);
         }
         let seen = race.end();
         assert_lost(&seen, &format!("{root:?}"));

@@ -1,5 +1,6 @@
 //! Containers on a real kernel, from the outside as users see them and from the inside.
 #![forbid(unsafe_code)]
+#![allow(clippy::print_stderr, reason = "a test talks to who reads its output")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod attacks;
