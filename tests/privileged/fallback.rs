@@ -380,3 +380,43 @@ fn the_lanes_lack_what_they_should() {
     let wrong = std::process::Command::new(programs::lane()).args(["EIO", "true"]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(125));
 }
+
+/// Without root: what belongs to the host's root once the runtime isn't dumpable is opened before.
+#[test]
+fn an_ordinary_user_sets_oom_score_and_time_offsets() {
+    use std::os::unix::fs::chown;
+    if !privileged::root() || !privileged::program("setpriv", "util-linux") {
+        return;
+    }
+    const USER: u32 = 54_321;
+    let home = Temp::new("home");
+    let file = home.path().join("forgeone");
+    fs::copy(programs::forgeone(), &file).unwrap();
+    fs::create_dir(home.path().join("state")).unwrap();
+    chown(home.path().join("state"), Some(USER), Some(USER)).unwrap();
+    let maps = json!([{ "containerID": 0, "hostID": USER, "size": 1 }]);
+    let bundle = Bundle::busybox()
+        .shell("cat /proc/self/oom_score_adj /proc/self/timens_offsets")
+        .owned_by(USER, USER)
+        .namespace(json!({ "type": "user" }))
+        .namespace(json!({ "type": "time" }))
+        .edit(|config| {
+            config["process"]["oomScoreAdj"] = json!(321);
+            config["linux"]["timeOffsets"] = json!({ "boottime": { "secs": 77 } });
+            config["linux"]["uidMappings"] = maps.clone();
+            config["linux"]["gidMappings"] = maps;
+            config["linux"]["resources"] = json!({});
+            let mounts = config["mounts"].as_array_mut().unwrap();
+            mounts.retain(|mount| !matches!(mount["type"].as_str(), Some("devpts" | "cgroup")));
+        });
+    let door = Door::new();
+    let mut command = std::process::Command::new("setpriv");
+    let user = USER.to_string();
+    command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]).arg(&file);
+    command.arg("--root").arg(home.path().join("state"));
+    command.args(["run", "--bundle", dir(&bundle), &door.id("rootless")]).stdin(std::process::Stdio::null());
+    let output = door.finish(&mut command);
+    let words: Vec<_> = output.stdout.split_whitespace().collect();
+    assert_eq!(words, ["321", "monotonic", "0", "0", "boottime", "77", "0"], "{}", output.stderr);
+    assert_eq!(fs::read_dir(home.path().join("state")).unwrap().count(), 0);
+}

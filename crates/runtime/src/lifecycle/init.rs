@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::plan::namespaces::KINDS;
 use crate::spec::State;
 use crate::{cgroup, fs as rootfs};
+use forgeone_sys::fs;
 use forgeone_sys::process::{self, Namespaces};
 use forgeone_sys::{credentials, net, pty, signal, socket, uts};
 use std::os::fd::{AsFd, OwnedFd};
@@ -95,11 +96,12 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
         birth.enter()?;
     }
     // Before anything that needs rights in the new user namespace, which is everything.
+    let offsets = open_time_offsets(own)?;
     become_root(own)?;
     // Before mounts, which may be of the joined namespaces (sysfs, mqueue).
     spawn::join(&own.join)?;
     own.join.clear();
-    enter_late_namespaces(own)?;
+    enter_late_namespaces(own, offsets)?;
     // Before the terminal, which becomes this session's. Fails only if we lead a group already: then it's ours.
     let _ = process::setsid();
     if !own.keep_keyring {
@@ -172,26 +174,32 @@ fn become_root(own: &Inherited) -> Result<()> {
 
 /// The two that clone can't make: a time namespace's offsets can only be written before the first process is
 /// in it, and a cgroup namespace's root is where its maker is at that moment.
-fn enter_late_namespaces(own: &Inherited) -> Result<()> {
+fn enter_late_namespaces(own: &Inherited, offsets: Option<OwnedFd>) -> Result<()> {
     let (plan, new) = (own.plan, own.plan.namespaces.new);
     if new.contains(Namespaces::CGROUP) {
         process::unshare(Namespaces::CGROUP).during(|| "make the cgroup namespace")?;
     }
     if new.contains(Namespaces::TIME) {
         process::unshare(Namespaces::TIME).during(|| "make the time namespace")?;
-        if !plan.namespaces.time_offsets.is_empty() {
-            // In a user namespace our own file belongs to the host's root for as long as we aren't dumpable.
-            let user = plan.namespaces.contains(Namespaces::USER);
-            process::set_dumpable(user)?;
-            let written = own
-                .prepared()?
-                .procfs()
-                .write("self/timens_offsets", plan.namespaces.time_offsets.as_bytes());
-            process::set_dumpable(false)?;
+        if let Some(file) = offsets {
+            let written = fs::write_once(file, plan.namespaces.time_offsets.as_bytes());
             written.during(|| "linux.timeOffsets")?;
         }
     }
     Ok(())
+}
+
+/// The file for the time namespace's offsets, opened while we are who we were born as: it belongs to the host's root for
+/// as long as we aren't dumpable, and for root we never are (see [`become_root`]).
+fn open_time_offsets(own: &Inherited) -> Result<Option<OwnedFd>> {
+    let namespaces = &own.plan.namespaces;
+    if namespaces.time_offsets.is_empty() || !namespaces.new.contains(Namespaces::TIME) {
+        return Ok(None);
+    }
+    process::set_dumpable(own.dumpable_for_maps)?;
+    let opened = own.prepared()?.procfs().open_for_writing("self/timens_offsets");
+    process::set_dumpable(false)?;
+    opened.map(Some).during(|| "linux.timeOffsets")
 }
 
 /// The root file system, with the hooks and the terminal at their places in its making.
