@@ -9,3 +9,4 @@ mod namespaces;
 mod process;
 mod running;
 mod seccomp;
+mod terminal;

@@ -84,14 +84,25 @@ fn each_namespace_is_joined_by_path() {
     let bundle = Bundle::busybox().with_probe();
     let bundle = bundle.namespace(json!({ "type": "cgroup" })).namespace(json!({ "type": "time" }));
     let first = Running::of(bundle);
-    for (kind, name) in [("pid", "pid"), ("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("cgroup", "cgroup"), ("time", "time")] {
+    for (kind, name) in [
+        ("pid", "pid"),
+        ("network", "net"),
+        ("ipc", "ipc"),
+        ("uts", "uts"),
+        ("cgroup", "cgroup"),
+        ("time", "time"),
+    ] {
         let theirs = namespace_of(first.pid(), name);
         let second = Running::of(joining(Bundle::busybox().with_probe(), kind, name, first.pid()));
         assert_eq!(namespace_of(second.pid(), name), theirs, "{kind}");
         assert_eq!(second.probe()["namespaces"][name], theirs, "{kind} by exec");
         let others = ["pid", "net", "ipc", "uts"].iter().filter(|other| **other != name);
         for other in others {
-            assert_ne!(namespace_of(second.pid(), other), namespace_of(first.pid(), other), "{kind}: {other}");
+            assert_ne!(
+                namespace_of(second.pid(), other),
+                namespace_of(first.pid(), other),
+                "{kind}: {other}"
+            );
         }
     }
 }
@@ -218,7 +229,12 @@ fn kernel_parameters_of_namespaces_take_effect_inside_only() {
     if !privileged::root() {
         return;
     }
-    let files = ["net/ipv4/ip_unprivileged_port_start", "kernel/shm_rmid_forced", "fs/mqueue/msg_max", "net/ipv4/conf/lo/forwarding"];
+    let files = [
+        "net/ipv4/ip_unprivileged_port_start",
+        "kernel/shm_rmid_forced",
+        "fs/mqueue/msg_max",
+        "net/ipv4/conf/lo/forwarding",
+    ];
     let host = files.map(|file| read(format!("/proc/sys/{file}")));
     let parameters = json!({
         "net.ipv4.ip_unprivileged_port_start": "77",
@@ -293,5 +309,9 @@ fn the_loopback_interface_of_a_new_network_namespace_is_up() {
     }
     let line = "ip -o addr show lo | grep -o 'inet 127.0.0.1/8'; ip link show lo | grep -o 'LOOPBACK,UP'; ls /sys/class/net";
     assert_eq!(says(Bundle::busybox(), line), "inet 127.0.0.1/8\nLOOPBACK,UP\nlo");
-    assert_eq!(says(mapped(Bundle::busybox()), line), "inet 127.0.0.1/8\nLOOPBACK,UP\nlo", "in a user namespace");
+    assert_eq!(
+        says(mapped(Bundle::busybox()), line),
+        "inet 127.0.0.1/8\nLOOPBACK,UP\nlo",
+        "in a user namespace"
+    );
 }

@@ -121,7 +121,8 @@ fn home_is_what_the_containers_own_passwd_says() {
     if !privileged::root() {
         return;
     }
-    let passwd = "root:x:0:0::/root:/bin/sh\nbroken line\nuser:x:1000:1000::/home/user:/bin/sh\nnone:x:7:7:::\n";
+    let passwd =
+        "root:x:0:0::/root:/bin/sh\nbroken line\nuser:x:1000:1000::/home/user:/bin/sh\nnone:x:7:7:::\n";
     for (uid, env, home) in [
         (0, "A=1", "HOME=/root"),
         (1000, "A=1", "HOME=/home/user"),
@@ -195,7 +196,9 @@ fn every_resource_limit_is_set() {
     let limits =
         RLIMITS.map(|(kind, _, soft, hard)| json!({ "type": kind, "soft": soft, "hard": hard })).to_vec();
     let running = Running::of(with(Bundle::busybox().with_probe(), "rlimits", json!(limits)));
-    for limits in [&seen(&with(Bundle::probe(), "rlimits", json!(limits)))["limits"], &running.probe()["limits"]] {
+    for limits in
+        [&seen(&with(Bundle::probe(), "rlimits", json!(limits)))["limits"], &running.probe()["limits"]]
+    {
         for (kind, name, soft, hard) in RLIMITS {
             let expected = json!({ "soft": soft.to_string(), "hard": hard.to_string() });
             assert_eq!(limits[name], expected, "{kind}");
@@ -247,7 +250,8 @@ fn the_programs_capabilities_are_those_of_the_config_and_nothing_is_inheritable(
     let two = bits(&[KILL, RAW]);
     assert_eq!(sets_of(usual), [0, two, two, two, 0], "CVE-2022-29162: CapInh stays 0");
     assert_eq!(sets_of(json!({})), [0; 5]);
-    let none = Bundle::probe().edit(|config| drop(config["process"].as_object_mut().unwrap().remove("capabilities")));
+    let none = Bundle::probe()
+        .edit(|config| drop(config["process"].as_object_mut().unwrap().remove("capabilities")));
     assert_eq!(sets(&seen(&none)), [0; 5], "no capabilities object, no capabilities");
 }
 
@@ -288,7 +292,8 @@ fn capabilities_are_as_runc_gives_them() {
         for list in lists {
             let bundle = user(Bundle::probe(), json!({ "uid": uid, "gid": uid }));
             let sets = json!({ "bounding": lists[2], "permitted": list, "effective": list, "inheritable": list, "ambient": list });
-            let bundle = with(with(bundle, "capabilities", sets), "noNewPrivileges", json!(no_new_privileges));
+            let bundle =
+                with(with(bundle, "capabilities", sets), "noNewPrivileges", json!(no_new_privileges));
             let (ours, theirs) = (seen_by(&door, &bundle), seen_by(&runc, &bundle));
             assert_eq!(ours["credentials"], theirs["credentials"], "{uid} {no_new_privileges} {list:?}");
         }
@@ -302,7 +307,10 @@ fn no_new_privileges_is_what_the_config_says() {
     }
     for (value, seen_as) in [(true, "1"), (false, "0")] {
         let running = Running::of(with(Bundle::busybox().with_probe(), "noNewPrivileges", json!(value)));
-        assert_eq!(seen(&with(Bundle::probe(), "noNewPrivileges", json!(value)))["process"]["no_new_privs"], seen_as);
+        assert_eq!(
+            seen(&with(Bundle::probe(), "noNewPrivileges", json!(value)))["process"]["no_new_privs"],
+            seen_as
+        );
         assert_eq!(running.probe()["process"]["no_new_privs"], seen_as, "exec has the same");
     }
 }
@@ -314,7 +322,8 @@ fn a_set_user_id_program_gains_rights_only_without_no_new_privileges() {
         return;
     }
     for (value, effective) in [(true, "1000"), (false, "0")] {
-        let bundle = user(with(Bundle::probe(), "noNewPrivileges", json!(value)), json!({ "uid": 1000, "gid": 1000 }));
+        let bundle =
+            user(with(Bundle::probe(), "noNewPrivileges", json!(value)), json!({ "uid": 1000, "gid": 1000 }));
         let probe = bundle.rootfs().join("probe");
         std::fs::set_permissions(probe, std::fs::Permissions::from_mode(0o4755)).unwrap();
         let uids = seen(&bundle)["credentials"]["Uid"].clone();
@@ -360,7 +369,11 @@ fn the_scheduler_is_what_the_config_says() {
         let scheduler = json!({ "policy": policy, "nice": nice });
         let seen = seen(&with(Bundle::probe(), "scheduler", scheduler));
         let process = &seen["process"];
-        assert_eq!((&process["scheduling_policy"], &process["nice"]), (&json!(number), &json!(nice)), "{policy}");
+        assert_eq!(
+            (&process["scheduling_policy"], &process["nice"]),
+            (&json!(number), &json!(nice)),
+            "{policy}"
+        );
     }
     let error = refusal(&with(Bundle::busybox(), "scheduler", json!({ "policy": "SCHED_NEVER" })));
     assert!(error.contains("process.scheduler.policy: \"SCHED_NEVER\""), "{error}");
@@ -391,13 +404,16 @@ fn the_io_priority_is_what_the_config_says() {
     if !privileged::root() {
         return;
     }
-    for (class, priority, shown) in
-        [("IOPRIO_CLASS_BE", 6, "best-effort: prio 6"), ("IOPRIO_CLASS_IDLE", 0, "idle"), ("IOPRIO_CLASS_RT", 2, "realtime: prio 2")]
-    {
+    for (class, priority, shown) in [
+        ("IOPRIO_CLASS_BE", 6, "best-effort: prio 6"),
+        ("IOPRIO_CLASS_IDLE", 0, "idle"),
+        ("IOPRIO_CLASS_RT", 2, "realtime: prio 2"),
+    ] {
         let bundle = with(Bundle::busybox(), "ioPriority", json!({ "class": class, "priority": priority }));
         assert_eq!(says(bundle, "ionice"), shown);
     }
-    let error = refusal(&with(Bundle::busybox(), "ioPriority", json!({ "class": "IOPRIO_CLASS_BE", "priority": 8 })));
+    let error =
+        refusal(&with(Bundle::busybox(), "ioPriority", json!({ "class": "IOPRIO_CLASS_BE", "priority": 8 })));
     assert!(error.contains("process.ioPriority.priority: \"8\""), "{error}");
 }
 
@@ -488,7 +504,9 @@ fn the_program_leads_a_session_of_its_own() {
         return;
     }
     let bundle = Bundle::busybox().with_probe();
-    let ids = |seen: &Value| ["pid", "process_group", "session"].map(|name| seen["process"][name].as_i64().unwrap());
+    let ids = |seen: &Value| {
+        ["pid", "process_group", "session"].map(|name| seen["process"][name].as_i64().unwrap())
+    };
     assert_eq!(ids(&seen(&bundle)), [1, 1, 1]);
     let running = Running::of(bundle);
     let [pid, group, session] = ids(&running.probe());

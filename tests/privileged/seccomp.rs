@@ -34,10 +34,10 @@ fn a_refused_system_call_gives_the_errno_of_its_rule() {
     }
     let rule = json!({ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28 });
     let bundle = filtered(Bundle::busybox(), allowing_but(rule));
-    assert_eq!(says(bundle, "mkdir /dev/shm/x 2>&1 || echo refused").lines().collect::<Vec<_>>(), [
-        "mkdir: can't create directory '/dev/shm/x': No space left on device",
-        "refused",
-    ]);
+    assert_eq!(
+        says(bundle, "mkdir /dev/shm/x 2>&1 || echo refused").lines().collect::<Vec<_>>(),
+        ["mkdir: can't create directory '/dev/shm/x': No space left on device", "refused",]
+    );
 }
 
 #[test]
@@ -142,7 +142,8 @@ fn loading_the_filter_leaves_no_right_behind() {
         return;
     }
     for capabilities in [json!({}), json!({ "bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"] })] {
-        let bundle = filtered(Bundle::probe(), large()).edit(|config| config["process"]["capabilities"] = capabilities);
+        let bundle = filtered(Bundle::probe(), large())
+            .edit(|config| config["process"]["capabilities"] = capabilities);
         let plain = seen(&bundle);
         let bundle = bundle.edit(|config| drop(config["linux"].as_object_mut().unwrap().remove("seccomp")));
         assert_eq!(plain["credentials"], seen(&bundle)["credentials"], "as without a filter");
@@ -155,7 +156,9 @@ fn exec_gets_the_filter_as_well() {
     if !privileged::root() {
         return;
     }
-    for bundle in [filtered(Bundle::busybox(), large()), no_new_privileges(filtered(Bundle::busybox(), large()))] {
+    for bundle in
+        [filtered(Bundle::busybox(), large()), no_new_privileges(filtered(Bundle::busybox(), large()))]
+    {
         let running = Running::of(bundle);
         let output = running.exec("grep -E '^Seccomp(_filters)?:' /proc/self/status; hostname other");
         assert_eq!(output.stdout, "Seccomp:\t2\nSeccomp_filters:\t1\n");
@@ -190,5 +193,9 @@ fn an_unknown_system_call_is_passed_over() {
     let output = door.run(["run", "--bundle", dir(&bundle), &door.id("unknown")]);
     assert_eq!(output.code, 5);
     assert!(output.stderr.contains("unknown system call \\\"no_such_call"), "a warning: {}", output.stderr);
-    assert!(output.stderr.contains("Operation not permitted"), "the one that is known works: {}", output.stderr);
+    assert!(
+        output.stderr.contains("Operation not permitted"),
+        "the one that is known works: {}",
+        output.stderr
+    );
 }
