@@ -62,7 +62,8 @@ fn v1(controllers: &[&str]) -> bool {
 /// Whether cgroup2 has this controller.
 fn v2(controller: &str) -> bool {
     let hierarchies = hierarchies();
-    let has = |mount: &PathBuf| read(mount.join("cgroup.controllers")).split(' ').any(|name| name == controller);
+    let has =
+        |mount: &PathBuf| read(mount.join("cgroup.controllers")).split(' ').any(|name| name == controller);
     let yes = hierarchies.get("").is_some_and(has);
     if !yes {
         skip(format_args!("needs cgroup2's {controller}"));
@@ -82,14 +83,18 @@ fn memory_limits_are_in_the_containers_group() {
     if !v1(&["memory"]) {
         return;
     }
-    let memory = json!({ "limit": 67_108_864, "reservation": 33_554_432, "swap": 134_217_728, "swappiness": 7 });
+    let memory =
+        json!({ "limit": 67_108_864, "reservation": 33_554_432, "swap": 134_217_728, "swappiness": 7 });
     let running = Running::of(resources(Bundle::busybox(), "memory", memory));
-    values(&group(running.pid(), "memory"), &[
-        ("memory.limit_in_bytes", "67108864"),
-        ("memory.soft_limit_in_bytes", "33554432"),
-        ("memory.memsw.limit_in_bytes", "134217728"),
-        ("memory.swappiness", "7"),
-    ]);
+    values(
+        &group(running.pid(), "memory"),
+        &[
+            ("memory.limit_in_bytes", "67108864"),
+            ("memory.soft_limit_in_bytes", "33554432"),
+            ("memory.memsw.limit_in_bytes", "134217728"),
+            ("memory.swappiness", "7"),
+        ],
+    );
 }
 
 #[test]
@@ -98,7 +103,13 @@ fn a_program_that_takes_more_memory_than_it_may_is_killed() {
         return;
     }
     let limit = json!({ "limit": 16_777_216, "swap": 16_777_216 });
-    let bundle = resources(Bundle::busybox(), "memory", limit).args(["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"]);
+    let bundle = resources(Bundle::busybox(), "memory", limit).args([
+        "dd",
+        "if=/dev/zero",
+        "of=/dev/null",
+        "bs=64M",
+        "count=1",
+    ]);
     assert_eq!(run(&bundle).code, 137);
     let bundle = resources(bundle, "memory", json!({ "limit": 268_435_456 }));
     assert_eq!(run(&bundle).code, 0);
@@ -111,12 +122,15 @@ fn shares_and_quotas_of_cpu_are_in_the_containers_group() {
     }
     let cpu = json!({ "shares": 512, "quota": 20_000, "period": 50_000, "burst": 10_000 });
     let running = Running::of(resources(Bundle::busybox(), "cpu", cpu));
-    values(&group(running.pid(), "cpu"), &[
-        ("cpu.shares", "512"),
-        ("cpu.cfs_quota_us", "20000"),
-        ("cpu.cfs_period_us", "50000"),
-        ("cpu.cfs_burst_us", "10000"),
-    ]);
+    values(
+        &group(running.pid(), "cpu"),
+        &[
+            ("cpu.shares", "512"),
+            ("cpu.cfs_quota_us", "20000"),
+            ("cpu.cfs_period_us", "50000"),
+            ("cpu.cfs_burst_us", "10000"),
+        ],
+    );
 }
 
 #[test]
@@ -138,23 +152,17 @@ fn no_more_processes_than_the_limit_can_be_made() {
         return;
     }
     let bundle = resources(Bundle::busybox(), "pids", json!({ "limit": 5 }));
-    let output = run(&bundle.clone_with("for i in 1 2 3 4 5 6 7 8; do sleep 100 & echo $i; done"));
+    let output = run(&like(&bundle, "for i in 1 2 3 4 5 6 7 8; do sleep 100 & echo $i; done"));
     assert_eq!(output.stdout, "1\n2\n3\n4\n", "the shell is the fifth");
     assert!(output.stderr.contains("can't fork"), "{}", output.stderr);
     let running = Running::of(bundle);
     values(&group(running.pid(), "pids"), &[("pids.max", "5"), ("pids.current", "1")]);
 }
 
-trait CloneWith {
-    fn clone_with(&self, line: &str) -> Bundle;
-}
-
-impl CloneWith for Bundle {
-    /// A new bundle of busybox with the same config, but for the program.
-    fn clone_with(&self, line: &str) -> Bundle {
-        let config = self.config().clone();
-        Bundle::busybox().edit(|new| *new = config).shell(line)
-    }
+/// Another bundle of busybox with the same config, but for the program.
+fn like(bundle: &Bundle, line: &str) -> Bundle {
+    let config = bundle.config().clone();
+    Bundle::busybox().edit(|new| *new = config).shell(line)
 }
 
 #[test]
@@ -172,12 +180,15 @@ fn block_devices_are_throttled() {
         "throttleWriteIOPSDevice": rate(200),
     });
     let running = Running::of(resources(Bundle::busybox(), "blockIO", limits));
-    values(&group(running.pid(), "blkio"), &[
-        ("blkio.throttle.read_bps_device", &format!("{device} 1048576")),
-        ("blkio.throttle.write_bps_device", &format!("{device} 2097152")),
-        ("blkio.throttle.read_iops_device", &format!("{device} 100")),
-        ("blkio.throttle.write_iops_device", &format!("{device} 200")),
-    ]);
+    values(
+        &group(running.pid(), "blkio"),
+        &[
+            ("blkio.throttle.read_bps_device", &format!("{device} 1048576")),
+            ("blkio.throttle.write_bps_device", &format!("{device} 2097152")),
+            ("blkio.throttle.read_iops_device", &format!("{device} 100")),
+            ("blkio.throttle.write_iops_device", &format!("{device} 200")),
+        ],
+    );
 }
 
 /// Numbers of a block device that isn't a loop device.
@@ -195,13 +206,15 @@ fn with_log(rules: Value) -> Bundle {
         config["linux"]["devices"] = json!([device("/dev/log", 11), device("/dev/zeros", 5)]);
         // Reading the log needs more than the device's leave where dmesg is restricted.
         let names = json!(["CAP_SYSLOG", "CAP_SYS_ADMIN"]);
-        config["process"]["capabilities"] = json!({ "bounding": names, "effective": names, "permitted": names });
+        config["process"]["capabilities"] =
+            json!({ "bounding": names, "effective": names, "permitted": names });
     });
     resources(bundle, "devices", rules)
 }
 
 /// Opens the log and the zeros for reading and writing.
-const OPENS: &str = "for d in log zeros; do (: < /dev/$d) && echo $d r; (: >> /dev/$d) && echo $d w; done 2>&1; true";
+const OPENS: &str =
+    "for d in log zeros; do (: < /dev/$d) && echo $d r; (: >> /dev/$d) && echo $d w; done 2>&1; true";
 const REFUSED: &str = "sh: can't open /dev/log: Operation not permitted";
 
 fn check_devices(run: impl Fn(&Bundle) -> String) {
@@ -234,13 +247,17 @@ fn huge_pages_and_unified_values_are_in_the_cgroup2_group() {
     if !v2("hugetlb") {
         return;
     }
-    let bundle = resources(Bundle::busybox(), "hugepageLimits", json!([{ "pageSize": "2MB", "limit": 4_194_304 }]));
-    let running = Running::of(resources(bundle, "unified", json!({ "hugetlb.2MB.max": "8388608", "cgroup.max.depth": "3" })));
-    values(&group(running.pid(), ""), &[
-        ("hugetlb.2MB.rsvd.max", "4194304"),
-        ("hugetlb.2MB.max", "8388608"),
-        ("cgroup.max.depth", "3"),
-    ]);
+    let bundle =
+        resources(Bundle::busybox(), "hugepageLimits", json!([{ "pageSize": "2MB", "limit": 4_194_304 }]));
+    let running = Running::of(resources(
+        bundle,
+        "unified",
+        json!({ "hugetlb.2MB.max": "8388608", "cgroup.max.depth": "3" }),
+    ));
+    values(
+        &group(running.pid(), ""),
+        &[("hugetlb.2MB.rsvd.max", "4194304"), ("hugetlb.2MB.max", "8388608"), ("cgroup.max.depth", "3")],
+    );
 }
 
 #[test]
@@ -252,8 +269,13 @@ fn the_group_is_where_the_config_says() {
     for (asked, absolute) in [("", false), ("/NAME/a/b", true), ("NAME/c", false), ("/../NAME", true)] {
         let name = names::unique("group");
         let asked = asked.replace("NAME", &name);
-        let running = Running::of(if asked.is_empty() { Bundle::busybox() } else { path(Bundle::busybox(), &asked) });
-        let name = if asked.is_empty() { running.id.clone() } else { asked.trim_start_matches("/..").trim_matches('/').to_owned() };
+        let running =
+            Running::of(if asked.is_empty() { Bundle::busybox() } else { path(Bundle::busybox(), &asked) });
+        let name = if asked.is_empty() {
+            running.id.clone()
+        } else {
+            asked.trim_start_matches("/..").trim_matches('/').to_owned()
+        };
         for (controllers, group) in groups(running.pid()) {
             if controllers == "name=elogind" || !own.contains_key(&controllers) {
                 continue;
@@ -309,7 +331,9 @@ fn a_cgroup_namespace_has_the_containers_group_for_its_root() {
     }
     let bundle = Bundle::busybox().with_probe().namespace(json!({ "type": "cgroup" }));
     let running = Running::of(bundle);
-    let is_root = |seen: &Value| seen["cgroup"].as_array().unwrap().iter().all(|line| line.as_str().unwrap().ends_with(":/"));
+    let is_root = |seen: &Value| {
+        seen["cgroup"].as_array().unwrap().iter().all(|line| line.as_str().unwrap().ends_with(":/"))
+    };
     assert!(is_root(&running.probe()), "exec");
     let seen = seen(&Bundle::probe().namespace(json!({ "type": "cgroup" })));
     assert!(is_root(&seen), "{}", seen["cgroup"]);
@@ -325,16 +349,22 @@ fn processes_are_born_in_their_group_and_never_moved() {
     let running = Running::of(bundle);
     let trace = running.door.directory().join("trace");
     let traced = |args: &[&str]| {
-        let line = format!("exec strace -f -y -s 128 -o {} -e trace=openat,openat2,write,pwrite64,clone3 \"$@\"", trace.display());
+        let line = format!(
+            "exec strace -f -y -s 128 -o {} -e trace=openat,openat2,write,pwrite64,clone3 \"$@\"",
+            trace.display()
+        );
         let output = running.door.finish(&mut crate::running::prepared_by(&line, &running.door, args));
         assert_eq!((output.code, output.stdout.as_str()), (0, "born\n"), "{}", output.stderr);
         read(&trace)
     };
-    let bundle = running.bundle().clone_with("echo born");
+    let bundle = like(running.bundle(), "echo born");
     let id = running.door.id("traced");
     for args in [&["run", "--bundle", dir(&bundle), &id][..], &["exec", &running.id, "echo", "born"]] {
         let trace = traced(args);
-        let writes = |line: &&str| line.contains("cgroup.procs") && (line.contains("write") || line.contains("O_WRONLY") || line.contains("O_RDWR"));
+        let writes = |line: &&str| {
+            line.contains("cgroup.procs")
+                && (line.contains("write") || line.contains("O_WRONLY") || line.contains("O_RDWR"))
+        };
         assert_eq!(trace.lines().filter(writes).collect::<Vec<_>>(), Vec::<&str>::new(), "{}", args[0]);
         // The test sees what it looks for: that is how the container got there.
         if hierarchies().contains_key("") {
@@ -370,7 +400,10 @@ fn lives(door: &Door) {
     door.ok(["create", "--bundle", dir(&bundle), &id]);
     door.ok(["start", &id]);
     let pid = door.state(&id)["pid"].as_i64().unwrap();
-    assert_eq!(door.ok(["exec", &id, "cat", "/proc/self/cgroup"]).stdout.trim_end(), read(format!("/proc/{pid}/cgroup")));
+    assert_eq!(
+        door.ok(["exec", &id, "cat", "/proc/self/cgroup"]).stdout.trim_end(),
+        read(format!("/proc/{pid}/cgroup"))
+    );
     assert_eq!(door.ok(["ps", "--format", "json", &id]).json(), json!([pid]));
     door.ok(["pause", &id]);
     assert_eq!(door.status(&id), "paused");
@@ -390,13 +423,18 @@ fn a_container_lives_with_v1_alone() {
     lives(&door);
     check_devices(|bundle| door.run(["run", "--bundle", dir(bundle), &door.id("devices")]).stdout);
     let bundle = resources(Bundle::busybox(), "memory", json!({ "limit": 67_108_864 }));
-    let line = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes; ls -d /sys/fs/cgroup/unified 2> /dev/null; true";
+    let line =
+        "cat /sys/fs/cgroup/memory/memory.limit_in_bytes; ls -d /sys/fs/cgroup/unified 2> /dev/null; true";
     let bundle = bundle.shell(line);
     let output = door.run(["run", "--bundle", dir(&bundle), &door.id("memory")]);
     assert_eq!((output.code, output.stdout.as_str()), (0, "67108864\n"), "{}", output.stderr);
     let bundle = resources(bundle, "unified", json!({ "memory.max": "1" }));
     let output = door.run(["run", "--bundle", dir(&bundle), &door.id("unified")]);
-    assert!(output.stderr.contains("linux.resources.unified[\"memory.max\"]: needs cgroup v2"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("linux.resources.unified[\"memory.max\"]: needs cgroup v2"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
@@ -415,5 +453,9 @@ fn a_container_lives_with_v2_alone() {
     let bundle = resources(bundle, "memory", json!({ "limit": 67_108_864 }));
     let output = door.run(["run", "--bundle", dir(&bundle), &door.id("memory")]);
     assert_eq!((output.code, output.stdout.as_str()), (1, ""));
-    assert!(output.stderr.contains("linux.resources.memory.limit: the memory controller"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("linux.resources.memory.limit: the memory controller"),
+        "{}",
+        output.stderr
+    );
 }

@@ -24,4 +24,5 @@ mod running;
 mod seccomp;
 mod starting;
 mod state_root;
+mod terminal;
 mod userns;
