@@ -16,7 +16,7 @@
 use crate::{Leaks, Temp, names, programs};
 use serde_json::Value;
 use std::cell::Cell;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,8 @@ const FOREIGN: &[&str] =
 #[derive(Debug)]
 pub struct Door {
     program: PathBuf,
+    /// A program and its arguments that the runtime is started by.
+    launcher: Vec<OsString>,
     directory: Temp,
     leaks: Leaks,
     runs: Cell<u32>,
@@ -63,7 +65,13 @@ impl Door {
         let leaks = Leaks::before();
         let directory = Temp::new("door");
         fs::create_dir(directory.path().join("root")).expect("mkdir root");
-        Self { program: program.into(), directory, leaks, runs: Cell::new(0) }
+        Self { program: program.into(), launcher: Vec::new(), directory, leaks, runs: Cell::new(0) }
+    }
+
+    /// The same, started by another program, which gets the command line as its last arguments.
+    pub fn launched<S: Into<OsString>>(mut self, by: impl IntoIterator<Item = S>) -> Self {
+        self.launcher = by.into_iter().map(Into::into).collect();
+        self
     }
 
     /// A container id that no other test has.
@@ -83,8 +91,9 @@ impl Door {
 
     /// The command line with `--root` in front, without standard input, marked for the leak detector.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(&self.program);
-        command.arg("--root").arg(self.root()).args(args).stdin(Stdio::null());
+        let mut words = self.launcher.iter().map(OsString::as_os_str).chain([self.program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).arg("--root").arg(self.root()).args(args).stdin(Stdio::null());
         for variable in FOREIGN {
             command.env_remove(variable);
         }

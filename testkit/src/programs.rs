@@ -27,6 +27,14 @@ const UNSTRIPPED: Program =
 const PROBE: Program =
     Program { variable: "FORGEONE_PROBE_BIN", package: "testkit", name: "probe", profile: "ci" };
 
+/// The launcher that makes newer system calls fail: `FORGEONE_LANE_BIN`.
+const LANE: Program =
+    Program { variable: "FORGEONE_LANE_BIN", package: "testkit", name: "lane", profile: "ci" };
+
+/// The hostile program: `FORGEONE_ATTACKER_BIN`.
+const ATTACKER: Program =
+    Program { variable: "FORGEONE_ATTACKER_BIN", package: "testkit", name: "attacker", profile: "ci" };
+
 /// The release door.
 pub fn forgeone() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
@@ -45,9 +53,24 @@ pub fn probe() -> PathBuf {
     PATH.get_or_init(|| PROBE.path()).clone()
 }
 
+/// The launcher that makes newer system calls fail.
+pub fn lane() -> PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| LANE.path()).clone()
+}
+
+/// The hostile program, static as the probe.
+pub fn attacker() -> PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| ATTACKER.path()).clone()
+}
+
 /// Builds all of them; gives the variables that name them to the tests.
 pub fn build_all() -> Vec<(&'static str, PathBuf)> {
-    [DOOR, UNSTRIPPED, PROBE].into_iter().map(|program| (program.variable, program.path())).collect()
+    [DOOR, UNSTRIPPED, PROBE, LANE, ATTACKER]
+        .into_iter()
+        .map(|program| (program.variable, program.path()))
+        .collect()
 }
 
 /// The workspace's directory.

@@ -18,6 +18,16 @@ pub(crate) struct StateRoot {
     pub(crate) in_runtime_dir: bool,
 }
 
+impl StateRoot {
+    /// Whether it is more than the last resort.
+    pub(crate) fn is_chosen(&self) -> bool {
+        self.named || self.in_runtime_dir || self.path != Path::new(DEFAULT)
+    }
+}
+
+/// Where states are kept if nobody says otherwise.
+const DEFAULT: &str = "/run/forgeone";
+
 /// What of the environment decides about the state root.
 pub(crate) struct Surroundings<'a> {
     /// Environment variables.
@@ -58,7 +68,7 @@ pub(crate) fn state_root(global: &Values, around: &Surroundings) -> Result<State
         Some(dir) if honours_runtime_dir(around) => {
             StateRoot { path: Path::new(&dir).join("forgeone"), named: false, in_runtime_dir: true }
         }
-        _ => StateRoot { path: "/run/forgeone".into(), named: false, in_runtime_dir: false },
+        _ => StateRoot { path: DEFAULT.into(), named: false, in_runtime_dir: false },
     })
 }
 

@@ -5,7 +5,10 @@
 //!
 //! Source: <https://github.com/opencontainers/runtime-spec>, `features.md` and `features-linux.md`.
 
-use crate::spec::VERSION;
+use crate::security::seccomp;
+use crate::{fs, spec::VERSION};
+use forgeone_sys::credentials::CAPABILITIES;
+use forgeone_sys::seccomp::seccomp_flags_supported;
 use serde_json::{Value, json};
 
 /// The lowest specification version whose configs are accepted.
@@ -18,144 +21,9 @@ const HOOKS: &[&str] =
 /// Namespace types of `linux.namespaces`.
 const NAMESPACES: &[&str] = &["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"];
 
-/// Mount options that are not handed to the file system (config.md, "Linux mount options").
-const MOUNT_OPTIONS: &[&str] = &[
-    "async",
-    "atime",
-    "bind",
-    "defaults",
-    "dev",
-    "diratime",
-    "dirsync",
-    "exec",
-    "idmap",
-    "iversion",
-    "lazytime",
-    "loud",
-    "mand",
-    "noatime",
-    "nodev",
-    "nodiratime",
-    "noexec",
-    "noiversion",
-    "nolazytime",
-    "nomand",
-    "norelatime",
-    "nostrictatime",
-    "nosuid",
-    "nosymfollow",
-    "private",
-    "ratime",
-    "rbind",
-    "rdev",
-    "rdiratime",
-    "relatime",
-    "remount",
-    "rexec",
-    "ridmap",
-    "rnoatime",
-    "rnodev",
-    "rnodiratime",
-    "rnoexec",
-    "rnorelatime",
-    "rnostrictatime",
-    "rnosuid",
-    "rnosymfollow",
-    "ro",
-    "rprivate",
-    "rrelatime",
-    "rro",
-    "rrw",
-    "rshared",
-    "rslave",
-    "rstrictatime",
-    "rsuid",
-    "rsymfollow",
-    "runbindable",
-    "rw",
-    "shared",
-    "silent",
-    "slave",
-    "strictatime",
-    "suid",
-    "symfollow",
-    "sync",
-    "tmpcopyup",
-    "unbindable",
-];
-
-/// capabilities(7), by number.
-const CAPABILITIES: &[&str] = &[
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",
-    "CAP_NET_RAW",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_MKNOD",
-    "CAP_LEASE",
-    "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MAC_ADMIN",
-    "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ",
-    "CAP_PERFMON",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
-];
-
-/// Seccomp actions, operators, architectures and flags (config-linux.md, "Seccomp").
-mod seccomp {
-    pub(super) const ACTIONS: &[&str] = &[
-        "SCMP_ACT_ALLOW",
-        "SCMP_ACT_ERRNO",
-        "SCMP_ACT_KILL",
-        "SCMP_ACT_KILL_PROCESS",
-        "SCMP_ACT_KILL_THREAD",
-        "SCMP_ACT_LOG",
-        "SCMP_ACT_NOTIFY",
-        "SCMP_ACT_TRACE",
-        "SCMP_ACT_TRAP",
-    ];
-    pub(super) const OPERATORS: &[&str] = &[
-        "SCMP_CMP_EQ",
-        "SCMP_CMP_GE",
-        "SCMP_CMP_GT",
-        "SCMP_CMP_LE",
-        "SCMP_CMP_LT",
-        "SCMP_CMP_MASKED_EQ",
-        "SCMP_CMP_NE",
-    ];
-    pub(super) const ARCHS: &[&str] =
-        &["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64"];
-    pub(super) const FLAGS: &[&str] =
-        &["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"];
-}
+/// What the filter compiler understands and the plan refuses, since nobody listens yet: notification, and the flag
+/// that is for it alone.
+const NO_LISTENER: &[&str] = &["SCMP_ACT_NOTIFY", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"];
 
 /// The document that `features` prints; annotations name the runtime and, where it is known, its commit.
 pub fn document(version: &str, commit: Option<&str>) -> Value {
@@ -167,7 +35,7 @@ pub fn document(version: &str, commit: Option<&str>) -> Value {
         "ociVersionMin": VERSION_MIN,
         "ociVersionMax": VERSION,
         "hooks": HOOKS,
-        "mountOptions": MOUNT_OPTIONS,
+        "mountOptions": fs::known_options().collect::<Vec<_>>(),
         "linux": linux(),
         "annotations": annotations,
     })
@@ -177,20 +45,27 @@ fn linux() -> Value {
     json!({
         "namespaces": NAMESPACES,
         "capabilities": CAPABILITIES,
-        "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false },
-        "seccomp": {
-            "enabled": true,
-            "actions": seccomp::ACTIONS,
-            "operators": seccomp::OPERATORS,
-            "archs": seccomp::ARCHS,
-            "knownFlags": seccomp::FLAGS,
-            "supportedFlags": seccomp::FLAGS,
-        },
+        "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
+        "seccomp": filter(),
         "apparmor": { "enabled": false },
         "selinux": { "enabled": false },
         "intelRdt": { "enabled": false, "schemata": false, "monitoring": false },
-        "mountExtensions": { "idmap": { "enabled": true } },
+        "mountExtensions": { "idmap": { "enabled": false } },
         "netDevices": { "enabled": false },
+    })
+}
+
+fn filter() -> Value {
+    let built = |name: &&str| !NO_LISTENER.contains(name);
+    let flags: Vec<_> = seccomp::flags().filter(|(name, _)| built(name)).collect();
+    let supported = flags.iter().filter(|(_, value)| seccomp_flags_supported(*value));
+    json!({
+        "enabled": true,
+        "actions": seccomp::actions().filter(built).collect::<Vec<_>>(),
+        "operators": seccomp::operators().collect::<Vec<_>>(),
+        "archs": seccomp::arch::KNOWN,
+        "knownFlags": flags.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        "supportedFlags": supported.map(|(name, _)| name).collect::<Vec<_>>(),
     })
 }
 
@@ -200,12 +75,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_list_names_a_thing_twice() {
-        let lists = [HOOKS, NAMESPACES, MOUNT_OPTIONS, CAPABILITIES];
-        let seccomp = [seccomp::ACTIONS, seccomp::OPERATORS, seccomp::ARCHS, seccomp::FLAGS];
-        for list in lists.into_iter().chain(seccomp) {
-            let unique: std::collections::BTreeSet<_> = list.iter().collect();
-            assert_eq!(unique.len(), list.len(), "{list:?}");
+    fn namespaces_are_those_that_the_plan_knows() {
+        let known = NAMESPACES.iter().filter_map(|word| crate::plan::namespaces::kind(word));
+        let kinds: std::collections::BTreeSet<u32> = known.map(|kind| kind.bits()).collect();
+        assert_eq!(kinds.len(), crate::plan::namespaces::KINDS.len());
+    }
+
+    #[test]
+    fn what_the_plan_refuses_is_not_claimed() {
+        let document = document("0.1.0", None).to_string();
+        for word in NO_LISTENER.iter().chain(&["\"idmap\",", "ridmap"]) {
+            assert!(!document.contains(word), "{word}");
         }
     }
 

@@ -12,6 +12,6 @@ pub use attributes::{
     set_name, set_no_new_privs, set_parent_death_signal, setsid, umask,
 };
 pub use clone::{Child, CloneArgs, Forked, Namespaces, clone, setns, single_threaded, unshare};
-pub use close::{close_from, close_range_cloexec};
+pub use close::{close_all_but, close_from, close_range_cloexec};
 pub use exec::{execve, execveat, exit};
 pub use wait::{Exit, kill, pidfd_open, pidfd_send_signal, wait, wait_any_nohang, wait_nohang};

@@ -2,16 +2,20 @@
 
 use super::{Door, create_options};
 use crate::args::Call;
-use crate::foreground::Foreground;
-use crate::settings::make_runtime_dir;
-use forgeone_runtime::Result;
-use forgeone_runtime::lifecycle::CreateOptions;
-use forgeone_sys::process::set_child_subreaper;
+use crate::foreground::{Foreground, console_size};
+use crate::own::{self, OwnBundle};
+use crate::settings::{StateRoot, make_runtime_dir};
+use forgeone_runtime::lifecycle::{CreateOptions, Runtime, Settings};
+use forgeone_runtime::{Error, Kind, Result};
+use forgeone_sys::process::{geteuid, getpid, set_child_subreaper};
 
 pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
     let detach = call.flags.switch("detach");
     let options = create_options(call, detach)?;
     make_runtime_dir(&door.root)?;
+    if !detach && call.id()? == own::IMAGE && !names_a_bundle(call, &options) {
+        return built_in(door, &options);
+    }
     if detach {
         return detached(door, call.id()?, &options);
     }
@@ -30,7 +34,8 @@ fn detached(door: &Door, id: &str, options: &CreateOptions) -> Result<u8> {
 
 fn attended(door: &Door, id: &str, options: &CreateOptions, keep: bool) -> Result<u8> {
     let foreground = Foreground::prepare(door.log)?;
-    let started = door.runtime.run(id, options)?;
+    let options = CreateOptions { console_size: console_size(), ..options.clone() };
+    let started = door.runtime.run(id, &options)?;
     door.warn("run", &started);
     let status = foreground.attend(started);
     if let Ok(status) = status {
@@ -44,6 +49,25 @@ fn attended(door: &Door, id: &str, options: &CreateOptions, keep: bool) -> Resul
         );
     }
     status
+}
+
+/// Whether a bundle is meant, whatever the container is called: one was named, or one is here.
+fn names_a_bundle(call: &Call, options: &CreateOptions) -> bool {
+    call.flags.value("bundle").is_some() || options.bundle.join("config.json").exists()
+}
+
+/// `run self`: the container from the built-in image.
+fn built_in(door: &Door, options: &CreateOptions) -> Result<u8> {
+    let bundle = OwnBundle::make().map_err(|e| Error::new(Kind::System, format!("built-in image: {e}")))?;
+    let options = CreateOptions { bundle: bundle.dir.clone(), ..options.clone() };
+    let id = format!("{}-{}", own::IMAGE, getpid());
+    if geteuid() == 0 || door.root.is_chosen() {
+        return attended(door, &id, &options, false);
+    }
+    // An ordinary user without a runtime directory has no place for states; this one needn't outlive the command.
+    let settings = Settings { root: bundle.dir.join("state"), ..Settings::default() };
+    let root = StateRoot { path: settings.root.clone(), ..door.root.clone() };
+    attended(&Door { runtime: Runtime::new(settings), root, log: door.log }, &id, &options, false)
 }
 
 /// The program's status is what the caller waits for: what fails behind it is reported and changes nothing.

@@ -41,6 +41,11 @@ impl Birth {
         self.v2.as_ref().map(AsFd::as_fd)
     }
 
+    /// All descriptors that [`Birth::into_cgroup`] and [`Birth::enter`] need.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.tasks.iter().chain(&self.v2).chain(&self.procs).map(AsFd::as_fd)
+    }
+
     /// Prepares for [`Birth::enter`], to be called when `clone` said `ENOSYS` to `into_cgroup` (before Linux 5.7).
     ///
     /// # Errors

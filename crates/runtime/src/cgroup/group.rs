@@ -27,7 +27,7 @@ impl Group {
     /// it is named, and what was made is removed again.
     pub fn create(plan: &Plan) -> Result<(Self, Vec<String>)> {
         let mut group = Self::default();
-        let mut warnings = Vec::new();
+        let (mut warnings, mut denied) = (Vec::new(), Vec::new());
         // Places that are new: what was there before is not ours to remove when the rest fails.
         let mut ours = Paths::default();
         for place in plan.places() {
@@ -38,12 +38,17 @@ impl Group {
                 if ours.remove(place) {
                     make::rmdir(&place.path()).during(|| "cgroup")?;
                 }
-                warnings.push(e.to_string());
+                denied.push(e.to_string());
                 continue;
             }
             ours.parents = std::mem::take(&mut group.paths.parents);
             let errors = [Some(e.clone()), remove::remove(&ours).err()];
             return Err(Error::all(errors.into_iter().flatten().collect()).unwrap_or(e));
+        }
+        if let Some(first) = denied.first() {
+            let count = denied.len();
+            warnings
+                .push(format!("no group in {count} of the cgroup hierarchies, for lack of rights: {first}"));
         }
         Ok((group, warnings))
     }

@@ -7,11 +7,11 @@
 //!
 //! Only the mount is made read-only, never the file system, which the host shares.
 
-use super::build::Rootfs;
 use super::mounting::{Changes, Lookup, Place};
 use super::options::Attributes;
 use super::plan::{Filesystem, MountPlan};
 use super::resolve::{Links, Make};
+use super::rootfs::Rootfs;
 use forgeone_sys::fs;
 use forgeone_sys::mount::MountAttrFlags;
 use forgeone_sys::{Errno, Error, Result};
@@ -112,7 +112,7 @@ fn mount_hierarchies(rootfs: &Rootfs, plan: &MountPlan, data: &[String]) -> Resu
         }
     }
     if !readonly.is_empty() {
-        rootfs.readonly_later(top);
+        rootfs.readonly_later(plan, top);
     }
     Ok(())
 }

@@ -4,10 +4,10 @@
 //! namespace may not make devices; there the host's are bound, after a look at the descriptor that is bound: a file
 //! that was put in a device's place gets nowhere.
 
-use super::build::Rootfs;
 use super::mounting::Changes;
 use super::plan::{Symlink, clean_inside};
 use super::resolve::{Links, Make};
+use super::rootfs::Rootfs;
 use crate::error::{During, Error, Kind, Result};
 use crate::spec::Device;
 use forgeone_sys::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, Stat};

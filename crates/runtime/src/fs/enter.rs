@@ -1,10 +1,10 @@
 //! Entering a built root file system: it becomes `/`, and the host's tree is gone.
 
-use super::build::Rootfs;
 use super::mounting::Mounting;
 use super::options::Propagation;
 use super::plan::RootfsPlan;
 use super::procfs::Procfs;
+use super::rootfs::Rootfs;
 use crate::error::{During, Result as RuntimeResult};
 use forgeone_sys::fs::{self, CWD, Mode, OFlags};
 use forgeone_sys::mount::{self, MountFlags, MountPropagationFlags, UnmountFlags};

@@ -1,12 +1,12 @@
 //! The last changes to a built root file system, before it is entered: the console, what can't be read, what can't be
 //! written.
 
-use super::build::{NoUmask, Rootfs, kind};
 use super::devices;
 use super::mounting::{Changes, Lookup, Place};
 use super::options::Attributes;
 use super::plan::Filesystem;
 use super::resolve::{Links, Resolver};
+use super::rootfs::{NoUmask, Rootfs, kind};
 use crate::error::{During, Error as RuntimeError, Kind, Result as RuntimeResult};
 use forgeone_sys::fs::{self, FileType, Mode, OFlags};
 use forgeone_sys::mount::MountAttrFlags;
@@ -76,14 +76,21 @@ impl Rootfs<'_> {
         }
     }
 
-    /// The container's `/dev/null` as a mere place, checked to be the device that it is called.
+    /// The container's `/dev/null`, open for reading and writing, and checked to be the device that it is called: for a
+    /// program's standard streams.
     ///
     /// # Errors
     /// The kernel's answer, or that it is something else.
     pub fn null(&self) -> RuntimeResult<OwnedFd> {
-        Ok(self.find_null()?)
+        // By the descriptor's own name, which leads to nothing but what was checked.
+        let found = self.find_null()?;
+        let place = fs::fd_path(&found);
+        let number = place.file_name().unwrap_or_default();
+        let flags = OFlags::RDWR | OFlags::NOCTTY;
+        Ok(fs::openat(self.mounting.procfs.descriptors()?, number, flags, Mode::empty())?)
     }
 
+    /// As a mere place.
     fn find_null(&self) -> Result<OwnedFd> {
         let null = self.mounting.resolver.open(&self.root, "/dev/null", Links::Follow)?;
         let stat = fs::fstat(&null)?;
@@ -99,8 +106,9 @@ impl Rootfs<'_> {
     /// # Errors
     /// The kernel's answer, with the field that it is about.
     pub fn finish(&self) -> RuntimeResult<()> {
-        for mount in self.late.take() {
-            self.mounting.set_attributes(&mount, READONLY, false).during(|| "mounts: option ro")?;
+        for (index, mount) in self.late.take() {
+            let changed = self.mounting.set_attributes(&mount, READONLY, false);
+            changed.during(|| &self.plan.mounts[index])?;
         }
         for path in &self.plan.readonly_paths {
             self.make_readonly(path).during(|| format!("linux.readonlyPaths: {path:?}"))?;

@@ -12,7 +12,6 @@
 //! After the root file system was opened, only descriptors are used: a path of the container is resolved once
 //! ([`Resolver`]), inside the root, and what it led to is held until the mount is on it.
 
-mod build;
 mod cgroupfs;
 mod copyup;
 mod devices;
@@ -24,10 +23,10 @@ mod plan;
 mod prepare;
 mod procfs;
 mod resolve;
+mod rootfs;
 mod sysctl;
 pub mod users;
 
-pub use build::{Rootfs, build};
 pub use cgroupfs::{CgroupHierarchy, CgroupView};
 pub use devices::DevicePlan;
 pub use enter::Entered;
@@ -37,4 +36,5 @@ pub use plan::{Filesystem, MountKind, MountPlan, Options, RootfsPlan, Superblock
 pub use prepare::{Prepared, prepare};
 pub use procfs::Procfs;
 pub use resolve::{Links, Make, Resolver};
+pub use rootfs::{Rootfs, build};
 pub use sysctl::apply_sysctls;

@@ -5,12 +5,14 @@
 //!
 //! Paths inside the container are cleaned here once (`//`, `.` and a trailing slash go) and never hold `..`.
 
+mod mount;
+
 use super::devices::{self, DevicePlan};
-use super::options::{self, Attributes, MountOptions, Propagation};
+use super::options::{Attributes, Propagation};
 use super::sysctl;
 use crate::error::{Error, Kind, Result};
-use crate::spec::{IdMapping, Linux, Mount, Spec};
-use forgeone_sys::mount::{MountAttrFlags, MountFlags, MountPropagationFlags};
+use crate::spec::{Linux, Spec};
+use forgeone_sys::mount::{MountFlags, MountPropagationFlags};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -169,20 +171,6 @@ const SYMLINKS: [Symlink; 6] = [
     Symlink { needs_proc: Some("kcore"), ..link("core", "/proc/kcore") },
 ];
 
-/// Files of `/proc` that lxcfs and the like may replace; nothing else below `/proc` can be mounted over.
-const PROC_FILES: [&str; 10] = [
-    "/proc/cpuinfo",
-    "/proc/diskstats",
-    "/proc/loadavg",
-    "/proc/meminfo",
-    "/proc/slabinfo",
-    "/proc/stat",
-    "/proc/swaps",
-    "/proc/sys/crypto/fips_enabled",
-    "/proc/sys/kernel/ns_last_pid",
-    "/proc/uptime",
-];
-
 impl fmt::Display for MountPlan {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "mounts[{}] \"{}\" (", self.index, self.destination)?;
@@ -215,7 +203,7 @@ pub fn plan(spec: &Spec, bundle: &Path, options: &Options) -> Result<(RootfsPlan
         .mounts
         .iter()
         .enumerate()
-        .map(|(i, mount)| plan_mount(i, mount, linux, bundle, options, &mut warnings))
+        .map(|(i, mount)| mount::plan(i, mount, linux, bundle, options, &mut warnings))
         .collect::<Result<Vec<_>>>()?;
     label_warning(linux, &mounts, &mut warnings);
     let own_dev = !mounts.iter().any(|m| m.destination == "/dev" && matches!(m.kind, MountKind::Bind { .. }));
@@ -269,8 +257,9 @@ fn propagation(linux: &Linux, options: &Options) -> Result<Option<Propagation>> 
     let found = Propagation::parse(word)
         .ok_or_else(|| wrong("linux.rootfsPropagation", format!("{word:?}: unknown propagation")))?;
     if options.no_pivot && found.kind == MountPropagationFlags::PRIVATE {
-        let cause = "{word:?}: not safe without pivot_root: the host's mounts stay reachable and busy";
-        return Err(wrong("linux.rootfsPropagation", cause.replace("{word:?}", &format!("{word:?}"))));
+        let cause =
+            format!("{word:?}: not safe without pivot_root: the host's mounts stay reachable and busy");
+        return Err(wrong("linux.rootfsPropagation", cause));
     }
     Ok(Some(found))
 }
@@ -317,215 +306,6 @@ fn label_warning(linux: &Linux, mounts: &[MountPlan], warnings: &mut Vec<String>
     let mqueue = |m: &MountPlan| matches!(&m.kind, MountKind::Filesystem(f) if f.fstype == "mqueue");
     if !linux.mount_label.is_empty() && mounts.iter().any(mqueue) {
         warnings.push("linux.mountLabel: not applied to mqueue, which has no context option".to_owned());
-    }
-}
-
-/// The field of a mount, for messages.
-struct Field<'a>(usize, &'a str);
-
-impl fmt::Display for Field<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "mounts[{}].{}", self.0, self.1)
-    }
-}
-
-fn plan_mount(
-    index: usize,
-    mount: &Mount,
-    linux: &Linux,
-    bundle: &Path,
-    options: &Options,
-    warnings: &mut Vec<String>,
-) -> Result<MountPlan> {
-    let destination = destination(index, &mount.destination, warnings)?;
-    without_nul(Field(index, "type"), &mount.kind)?;
-    without_nul(Field(index, "source"), &mount.source)?;
-    for option in &mount.options {
-        without_nul(Field(index, "options"), option)?;
-    }
-    let read = options::parse(&mount.options);
-    refuse_idmap(index, mount, &read)?;
-    refuse_copy_up(index, mount, &read)?;
-    let mut attributes = read.attributes;
-    let mut recursive = read.recursive;
-    let propagation = read.propagation.clone();
-    let kind = match (read.remount, read.bind) {
-        (true, bind) => remount(index, read, bind.is_some(), warnings)?,
-        (false, Some(recursive)) => bind(index, mount, read, recursive, bundle, &destination, warnings)?,
-        (false, None) => filesystem(index, mount, read, linux, options, warnings)?,
-    };
-    if !matches!(kind, MountKind::Bind { recursive: true, .. } | MountKind::Remount { .. }) {
-        attributes = attributes.then(recursive);
-        recursive = Attributes::default();
-    }
-    check_proc(index, &destination, &kind)?;
-    let fstype = match &kind {
-        MountKind::Filesystem(filesystem) => filesystem.fstype.as_str(),
-        _ => "",
-    };
-    let strict = matches!(fstype, "proc" | "sysfs") || below_proc(&destination);
-    let filled_later = fstype == "tmpfs" || (!fstype.is_empty() && destination == "/dev");
-    let readonly = MountAttrFlags::MOUNT_ATTR_RDONLY;
-    let late_readonly = filled_later && attributes.set.contains(readonly);
-    if late_readonly {
-        attributes.set.remove(readonly);
-    }
-    Ok(MountPlan { index, destination, kind, attributes, recursive, propagation, strict, late_readonly })
-}
-
-fn destination(index: usize, path: &str, warnings: &mut Vec<String>) -> Result<String> {
-    let field = Field(index, "destination");
-    if path.is_empty() {
-        return Err(wrong(field, "empty"));
-    }
-    let clean = if path.starts_with('/') {
-        clean_inside(&field, path)?
-    } else {
-        warnings.push(format!("{field}: {path:?}: relative paths are deprecated, taken as relative to /"));
-        clean_inside(&field, &format!("/{path}"))?
-    };
-    match clean.as_str() {
-        "/" => Err(wrong(field, format!("{path:?}: nothing can be mounted over the root itself"))),
-        _ => Ok(clean),
-    }
-}
-
-fn refuse_idmap(index: usize, mount: &Mount, read: &MountOptions) -> Result<()> {
-    let field = match (mount.uid_mappings.is_empty(), mount.gid_mappings.is_empty(), read.idmap) {
-        (false, ..) => "uidMappings",
-        (_, false, _) => "gidMappings",
-        (.., Some(word)) => {
-            let cause = format!("{word:?}: idmapped mounts are not supported yet");
-            return Err(wrong(Field(index, "options"), cause).into_kind(Kind::Unsupported));
-        }
-        _ => return Ok(()),
-    };
-    Err(wrong(Field(index, field), "idmapped mounts are not supported yet").into_kind(Kind::Unsupported))
-}
-
-fn refuse_copy_up(index: usize, mount: &Mount, read: &MountOptions) -> Result<()> {
-    let fits = mount.kind == "tmpfs" && read.bind.is_none() && !read.remount;
-    match read.copy_up && !fits {
-        true => Err(wrong(Field(index, "options"), "\"tmpcopyup\": only for a new tmpfs")),
-        false => Ok(()),
-    }
-}
-
-fn refuse_data(index: usize, data: &[String], what: &str) -> Result<()> {
-    match data.first() {
-        Some(option) => Err(wrong(Field(index, "options"), format!("{option:?}: {what}"))),
-        None => Ok(()),
-    }
-}
-
-fn warn_superblock(index: usize, flags: MountFlags, warnings: &mut Vec<String>) {
-    if !flags.is_empty() {
-        let words = options::superblock_words(flags).collect::<Vec<_>>().join(",");
-        warnings.push(format!("{}: {words:?}: no effect on a bind mount", Field(index, "options")));
-    }
-}
-
-fn remount(index: usize, read: MountOptions, bind: bool, warnings: &mut Vec<String>) -> Result<MountKind> {
-    if bind {
-        refuse_data(index, &read.data, "not an option of a mount")?;
-        warn_superblock(index, read.superblock, warnings);
-    }
-    Ok(MountKind::Remount { bind, superblock: read.superblock, data: read.data })
-}
-
-fn bind(
-    index: usize,
-    mount: &Mount,
-    read: MountOptions,
-    recursive: bool,
-    bundle: &Path,
-    destination: &str,
-    warnings: &mut Vec<String>,
-) -> Result<MountKind> {
-    if mount.source.is_empty() {
-        return Err(wrong(Field(index, "source"), "missing"));
-    }
-    refuse_data(index, &read.data, "not an option of a bind mount")?;
-    warn_superblock(index, read.superblock, warnings);
-    Ok(MountKind::Bind { source: bundle.join(&mount.source), recursive, procfs: destination == "/proc" })
-}
-
-fn filesystem(
-    index: usize,
-    mount: &Mount,
-    read: MountOptions,
-    linux: &Linux,
-    options: &Options,
-    warnings: &mut Vec<String>,
-) -> Result<MountKind> {
-    let mut out = Filesystem {
-        fstype: mount.kind.clone(),
-        source: mount.source.clone(),
-        superblock: Superblock(read.superblock),
-        data: read.data,
-        lesser_data: None,
-        copy_up: read.copy_up,
-        classic: false,
-    };
-    match mount.kind.as_str() {
-        "" => return Err(wrong(Field(index, "type"), "missing")),
-        "bind" | "none" => {
-            let cause = format!("{:?}: a bind mount needs the option bind or rbind", mount.kind);
-            return Err(wrong(Field(index, "type"), cause));
-        }
-        "cgroup" | "cgroup2" => {
-            return Ok(MountKind::Cgroup { unified: mount.kind == "cgroup2", data: out.data });
-        }
-        "devpts" if options.user_namespace => devpts_group(index, &mut out, &linux.gid_mappings, warnings),
-        _ => {}
-    }
-    if !linux.mount_label.is_empty() && !matches!(mount.kind.as_str(), "proc" | "sysfs" | "mqueue") {
-        out.data.push(format!("context=\"{}\"", linux.mount_label));
-    }
-    out.classic = !options::fit_fsconfig(out.superblock.0, &out.data);
-    Ok(MountKind::Filesystem(out))
-}
-
-/// devpts refuses a group that has no id in its user namespace, and nearly every config asks for 5, which is `tty`.
-fn devpts_group(index: usize, out: &mut Filesystem, gids: &[IdMapping], warnings: &mut Vec<String>) {
-    let Some(at) = out.data.iter().position(|option| option == "gid=5") else { return };
-    let mut lesser = out.data.clone();
-    lesser.remove(at);
-    let inside =
-        |m: &IdMapping| (m.container_id..=m.container_id.saturating_add(m.size.max(1) - 1)).contains(&5);
-    if gids.is_empty() {
-        out.lesser_data = Some(lesser);
-    } else if !gids.iter().any(inside) {
-        warnings.push(format!("{}: \"gid=5\": left out, the group is not mapped", Field(index, "options")));
-        out.data = lesser;
-    }
-}
-
-fn below_proc(destination: &str) -> bool {
-    destination.strip_prefix("/proc").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// Nothing but a proc file system may be `/proc`, and only a few files in it may be covered: what is written to
-/// `/proc` decides about security, in the container and in the runtimes that enter it (CVE-2019-16884).
-fn check_proc(index: usize, destination: &str, kind: &MountKind) -> Result<()> {
-    if !below_proc(destination) {
-        return Ok(());
-    }
-    let field = Field(index, "destination");
-    let fits = match kind {
-        MountKind::Filesystem(filesystem) => filesystem.fstype == "proc",
-        MountKind::Bind { .. } | MountKind::Remount { .. } => true,
-        MountKind::Cgroup { .. } => false,
-    };
-    if destination == "/proc" {
-        return match fits {
-            true => Ok(()),
-            false => Err(wrong(field, "\"/proc\": only a proc file system can be mounted there")),
-        };
-    }
-    match PROC_FILES.contains(&destination) {
-        true => Ok(()),
-        false => Err(wrong(field, format!("{destination:?}: can't be mounted over: it is inside /proc"))),
     }
 }
 

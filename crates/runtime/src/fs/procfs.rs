@@ -136,6 +136,12 @@ impl Procfs {
     }
 }
 
+impl AsFd for Procfs {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+}
+
 /// Opens one component, which must be in the same mount and no symbolic link.
 fn step(dir: BorrowedFd, name: &str, flags: OFlags, mount: u64) -> std::result::Result<OwnedFd, SysError> {
     let fail = |errno| Err(SysError::new(format!("openat(/proc, {name:?})"), errno));

@@ -120,8 +120,9 @@ impl Resolver {
             within.set(ResolveFlags::NO_SYMLINKS, links == Links::Refuse);
             match fs::openat2(root, path, flags, Mode::empty(), within) {
                 Err(e) if e.errno() == Errno::NOSYS => self.openat2.set(false),
-                // A filter's answer, or the file's own: then the walk has the same.
-                Err(e) if e.errno() == Errno::PERM => {}
+                // A filter's answer, or the file's own: then the walk has the same. Or somebody renames without end,
+                // which the walk doesn't mind.
+                Err(e) if matches!(e.errno(), Errno::PERM | Errno::AGAIN) => {}
                 result => return result,
             }
         }

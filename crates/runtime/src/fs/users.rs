@@ -118,8 +118,36 @@ fn text(field: &[u8]) -> OsString {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use forgeone_sys::fs::{Mode, OFlags};
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn homes_are_the_containers() {
+        let temp = testkit::Temp::new("users");
+        let root = fs::open(temp.path(), OFlags::PATH, Mode::empty()).unwrap();
+        assert_eq!(home(root.as_fd(), 0).unwrap(), None);
+        std::fs::create_dir_all(temp.path().join("etc")).unwrap();
+        // Not the host's, however it is written.
+        let file = temp.path().join("etc/passwd");
+        symlink("/etc/../../../../etc/hidden", &file).unwrap();
+        assert_eq!(home(root.as_fd(), 0).unwrap(), None);
+        std::fs::write(temp.path().join("etc/hidden"), "a:x:0:0::/inside:\nb:x:7:7:::\n").unwrap();
+        assert_eq!(home(root.as_fd(), 0).unwrap(), Some("/inside".into()));
+        assert_eq!(home(root.as_fd(), 7).unwrap(), None);
+        assert_eq!(home(root.as_fd(), 8).unwrap(), None);
+        std::fs::write(temp.path().join("etc/hidden"), vec![b'x'; FILE_MAX + 1]).unwrap();
+        let e = home(root.as_fd(), 0).unwrap_err().to_string();
+        assert!(e.starts_with("/etc/passwd: ") && e.contains("EFBIG"), "{e}");
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        let e = home(root.as_fd(), 0).unwrap_err().to_string();
+        assert!(e.starts_with("/etc/passwd: ") && e.contains("not a regular file"), "{e}");
+        assert!(groups(root.as_fd()).unwrap().is_empty());
+    }
 
     #[test]
     fn passwd_lines() {

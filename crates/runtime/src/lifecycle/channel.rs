@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! runtime                         stage (only if something is joined first)   init
-//!    │ ◄── Cloned(pid) + pidfd ─────────┘                                       │
+//!    │ ◄── Cloned(pid) + pidfd ─────────┘ (over a pair of its own)              │
 //!    │ ◄── MapIds ──────────────────────────────────── (new user namespace) ────┤
 //!    ├──── Go ─────────────────────────────────────────────────────────────────►│
 //!    │ ◄── RunHooks ─────────────────────────────────── (hooks or devices) ─────┤
@@ -16,7 +16,7 @@
 
 use crate::error::{Error, Kind, Result};
 use forgeone_sys::socket;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// As many as `plan::namespaces::KINDS`.
 pub(super) const KINDS_OF_NAMESPACES: usize = 8;
@@ -108,6 +108,12 @@ impl Channel {
             Message::End => Err(Error::new(Kind::System, "the runtime is gone")),
             other => Err(unexpected(&other)),
         }
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -83,6 +83,9 @@ fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decisi
     let plan_options =
         plan::Options { no_pivot: options.no_pivot, rootless, held: credentials::capget()?.permitted };
     let (mut plan, warnings) = plan::make(id, &bundle, &layout, plan_options)?;
+    if plan.process.console_size.is_none() {
+        plan.process.console_size.clone_from(&options.console_size);
+    }
     let engine = engine::of(plan.exec_mode)?;
     engine.adapt(&mut plan)?;
     let mut plan = plan::adjust(plan);
@@ -152,7 +155,7 @@ fn carry_out<'a>(
     process::set_dumpable(false)?;
     let new = at_clone(plan.namespaces.new);
     let (first, later) = if plan.namespaces.joins_first() { (targets, vec![]) } else { (vec![], targets) };
-    let child = match spawn::clone_init(new, &mut birth, &first, &channel, &inner)? {
+    let child = match spawn::clone_init(new, &mut birth, &first, &|_, _| Ok(()))? {
         Cloned::Runtime(child) => child,
         Cloned::Init => {
             // The lock is the runtime's: with a copy open in here it would last as long as the container waits.

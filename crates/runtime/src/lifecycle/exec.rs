@@ -1,12 +1,13 @@
 //! `exec`: another program in a container that runs.
 //!
 //! ```text
-//! runtime ──setns(PID)──clone──► joins the cgroup, then all namespaces at once by init's pidfd ──► program
+//! runtime ──clone──► stage: setns(mount, PID) ──clone3(CLONE_PARENT, …)──► joins the rest ──► program
 //! ```
 //!
-//! With a user namespace that the caller has no rights over, everything is joined by a process before (see
-//! [`super::spawn`]). The process enters the cgroups first, before it does anything that costs memory in there,
-//! and is not dumpable until it executes.
+//! From the moment that it is born the new process is seen by those inside, who may have the right to trace it. It
+//! isn't dumpable, but for `CAP_SYS_PTRACE` that counts for nothing: so it is born with the container's root as its
+//! own, and what the runtime has open of the host was closed before (see [`super::spawn`]). The process enters the
+//! cgroups first, before it does anything that costs memory in there.
 
 use super::channel::{Channel, Message, unexpected};
 use super::oom::OomScore;
@@ -27,6 +28,7 @@ use forgeone_sys::fs::{self as files, Mode, OFlags};
 use forgeone_sys::process::{self, Child, Namespaces};
 use forgeone_sys::{credentials, pty, signal};
 use forgeone_trust as trust;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// What the new process has: a fork's memory.
 struct Inherited<'a> {
@@ -35,8 +37,10 @@ struct Inherited<'a> {
     channel: Channel,
     birth: Option<Birth>,
     join: Vec<Target>,
-    procfs: &'a Procfs,
+    /// Only if it is open.
+    procfs: Option<&'a Procfs>,
     user_namespace: bool,
+    may_set_groups: bool,
     preserve_fds: u32,
 }
 
@@ -116,30 +120,43 @@ fn clone(
     let score = OomScore::lend(procfs, plan.oom_score_adj)?;
     process::set_dumpable(false)?;
 
+    let may_set_groups = may_set_groups(record, procfs)?;
     let (first, later) = if user_namespace && process::geteuid() != 0 {
         (targets, vec![])
+    } else if targets.iter().any(|target| target.is(Namespaces::PID)) {
+        let first = |target: &Target| target.is(Namespaces::PID) || target.is(Namespaces::MOUNT);
+        targets.into_iter().partition(first)
     } else {
-        let (pid, others): (Vec<_>, Vec<_>) =
-            targets.into_iter().partition(|target| target.is(Namespaces::PID));
-        // Only where children go: this process itself stays where it is.
-        spawn::join(&pid)?;
-        (vec![], others)
+        // In the runtime's PID namespace there is nothing to hide that isn't in the runtime itself.
+        (vec![], targets)
     };
-    match spawn::clone_init(Namespaces::empty(), &mut birth, &first, &channel, &inner)? {
+    let procfs_stays = first.is_empty() || program::has_labels(plan);
+    let shed = |birth: &Birth, stage: BorrowedFd| {
+        let targets = first.iter().chain(&later).map(Target::descriptor);
+        let keep = targets.chain(birth.descriptors()).chain([inner.as_fd(), stage]);
+        let keep: Vec<_> = keep.chain(procfs_stays.then_some(procfs.as_fd())).collect();
+        Ok(process::close_all_but(3 + options.preserve_fds, &keep)?)
+    };
+    match spawn::clone_init(Namespaces::empty(), &mut birth, &first, &shed)? {
         Cloned::Runtime(child) => {
             score.take_back(procfs)?;
             Ok((child, channel))
         }
         Cloned::Init => {
-            drop((channel, first));
+            match first.is_empty() {
+                true => drop(channel),
+                // Closed by the stage, and its number may be another's by now.
+                false => std::mem::forget(channel),
+            }
             main(Inherited {
                 plan,
                 engine: engine::of(ExecMode::Native).unwrap_or(&engine::Native),
                 channel: inner,
                 birth: Some(birth),
                 join: later,
-                procfs,
+                procfs: procfs_stays.then_some(procfs),
                 user_namespace,
+                may_set_groups,
                 preserve_fds: options.preserve_fds,
             })
         }
@@ -219,7 +236,7 @@ fn run(own: &mut Inherited) -> Result<engine::Program> {
     let caller = program::Caller {
         procfs: own.procfs,
         user_namespace: own.user_namespace,
-        may_set_groups: may_set_groups(own.procfs)?,
+        may_set_groups: own.may_set_groups,
     };
     let found = program::assume(own.plan, &caller)?;
     own.channel.send(&Message::Ready(Default::default()))?;
@@ -236,8 +253,8 @@ fn open_pty() -> Result<pty::Pty> {
     Ok(pty::open_pty(rootfs::devpts(&root, &Resolver::default())?)?)
 }
 
-/// user_namespaces(7): `deny` where an unprivileged user wrote the map.
-fn may_set_groups(procfs: &Procfs) -> Result<bool> {
-    let text = procfs.read("self/setgroups", 64).during(|| "setgroups")?;
+/// user_namespaces(7): `deny` where an unprivileged user wrote the map of init's namespace.
+fn may_set_groups(record: &Record, procfs: &Procfs) -> Result<bool> {
+    let text = procfs.read(&format!("{}/setgroups", record.pid), 64).during(|| "setgroups")?;
     Ok(!text.starts_with(b"deny"))
 }

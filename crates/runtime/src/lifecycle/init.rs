@@ -112,7 +112,7 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
     }
     let procfs = build_root(own)?;
     let caller = program::Caller {
-        procfs: &procfs,
+        procfs: Some(&procfs),
         user_namespace: plan.namespaces.contains(Namespaces::USER),
         may_set_groups: own.may_set_groups,
     };
@@ -181,7 +181,7 @@ fn session_keyring(own: &Inherited) -> Result<()> {
     if own.keep_keyring {
         return Ok(());
     }
-    match keyring::join_session_keyring(&format!("_ses.{}", own.state.id)) {
+    match keyring::join_session_keyring(format!("_ses.{}", own.state.id)) {
         Err(e) if e.errno() == forgeone_sys::Errno::NOSYS => Ok(()),
         joined => joined.map(drop).during(|| "session keyring"),
     }

@@ -18,8 +18,8 @@ const CAP_SYS_ADMIN: u64 = 1 << 21;
 
 /// What the caller's process is given on top of the plan.
 pub(super) struct Caller<'a> {
-    /// `/proc` of the host, opened before the root was changed.
-    pub procfs: &'a Procfs,
+    /// `/proc` of the host, opened before the root was changed; only where there are labels to be written.
+    pub procfs: Option<&'a Procfs>,
     /// Whether the process is in a user namespace that isn't the runtime's.
     pub user_namespace: bool,
     /// Whether supplementary groups can be set: not where `setgroups` is denied for an unprivileged map.
@@ -131,8 +131,14 @@ fn scheduler_flags(words: &[String]) -> Result<u64> {
     })
 }
 
+/// Whether there are labels of a security module to be written.
+pub(super) fn has_labels(plan: &ProcessPlan) -> bool {
+    !plan.apparmor_profile.is_empty() || !plan.selinux_label.is_empty()
+}
+
 /// LSM labels take effect at exec; they go through the checked procfs, never through a path of the container's.
-fn labels(plan: &ProcessPlan, procfs: &Procfs) -> Result<()> {
+fn labels(plan: &ProcessPlan, procfs: Option<&Procfs>) -> Result<()> {
+    let Some(procfs) = procfs.filter(|_| has_labels(plan)) else { return Ok(()) };
     if !plan.apparmor_profile.is_empty() {
         let value = format!("exec {}", plan.apparmor_profile);
         let written = procfs.write("self/attr/apparmor/exec", value.as_bytes());

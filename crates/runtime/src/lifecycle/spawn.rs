@@ -16,7 +16,7 @@ use crate::plan::namespaces::{Join, NamespacePlan};
 use forgeone_sys::Errno;
 use forgeone_sys::fs::{self, Mode, OFlags};
 use forgeone_sys::process::{self, Child, CloneArgs, Forked, Namespaces};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A namespace to join, open.
 #[derive(Debug)]
@@ -27,6 +27,11 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// The namespace's descriptor.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
     /// Whether it is of this kind.
     pub(super) fn is(&self, kind: Namespaces) -> bool {
         self.kind == kind
@@ -89,13 +94,13 @@ pub(super) enum Cloned {
 
 /// Clones init into `new` namespaces and into the cgroup; with `first`, by a process that joins these before.
 ///
-/// `channel` is the runtime's side and `inner` the one that the processes inside keep.
+/// `shed` closes what the joining process shan't hand down to one that others in a joined PID namespace can look at; it
+/// is given the descriptor by which that process reports.
 pub(super) fn clone_init(
     new: Namespaces,
     birth: &mut Birth,
     first: &[Target],
-    channel: &Channel,
-    inner: &Channel,
+    shed: &dyn Fn(&Birth, BorrowedFd) -> Result<()>,
 ) -> Result<Cloned> {
     if first.is_empty() {
         return Ok(match clone_into(birth, new, false)? {
@@ -103,11 +108,19 @@ pub(super) fn clone_init(
             Forked::Child => Cloned::Init,
         });
     }
+    // A channel of its own: init, which doesn't wait for the stage, would else be heard before it is known.
+    let (channel, inner) = Channel::pair()?;
     let plain = CloneArgs { namespaces: Namespaces::empty(), into_cgroup: None, parent: false };
     match process::clone(&plain).during(|| "clone the joining process")? {
-        Forked::Parent(stage) => adopt(&stage, channel),
+        Forked::Parent(stage) => {
+            // Ours is closed: end of file must mean that the stage is gone.
+            drop(inner);
+            adopt(&stage, &channel)
+        }
         Forked::Child => {
-            match stage(new, birth, first, inner) {
+            // Closed by `shed`, maybe, and its number another's by then.
+            std::mem::forget(channel);
+            match shed(birth, inner.as_fd()).and_then(|()| stage(new, birth, first, &inner)) {
                 Ok(Forked::Child) => Ok(Cloned::Init),
                 Ok(Forked::Parent(_)) => process::exit(0),
                 Err(e) => {

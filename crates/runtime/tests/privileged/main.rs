@@ -1,26 +1,47 @@
 //! The runtime's parts on the real kernel, as root; what they change is in private namespaces or gone afterwards.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::print_stderr, reason = "a test talks to who reads its output")]
 
 mod cgroup;
+mod fs;
 
 macro_rules! tests {
-    ($($module:ident: $($name:ident)*;)*) => {
-        &[$($((concat!("cgroup::", stringify!($module), "::", stringify!($name)), cgroup::$module::$name as fn())),*),*]
+    ($($part:ident $module:ident: $($name:ident)*;)*) => {
+        &[$($((
+            concat!(stringify!($part), "::", stringify!($module), "::", stringify!($name)),
+            $part::$module::$name as fn(),
+        )),*),*]
     };
 }
 
 fn main() {
     testkit::single::main(tests! {
-        create: limits_are_there_before_anybody_is_in huge_pages_are_limited_beside_v1 cpus_come_from_above
+        cgroup create: limits_are_there_before_anybody_is_in huge_pages_are_limited_beside_v1 cpus_come_from_above
             a_failed_create_leaves_nothing groups_in_use_are_refused levels_above_go_with_who_made_them
             two_at_once_share_a_level survey_tells_what_will_be_made update_changes_limits_in_any_order;
-        entry: born_in_every_hierarchy born_without_clone3 born_by_a_mapped_root born_beside_an_init_that_moved
+        cgroup entry: born_in_every_hierarchy born_without_clone3 born_by_a_mapped_root born_beside_an_init_that_moved
             devices_are_denied_unless_allowed;
-        members: frozen_processes_stand_still kill_ends_processes_that_fork signals_reach_all
+        cgroup members: frozen_processes_stand_still kill_ends_processes_that_fork signals_reach_all
             delete_takes_groups_inside delete_names_who_is_in_it what_is_gone_is_no_error;
-        v1_alone: everything_works_without_cgroup2;
-        v2_alone: limits_and_view devices_are_denied_by_program missing_controllers_are_named
+        cgroup v1_alone: everything_works_without_cgroup2;
+        cgroup v2_alone: limits_and_view devices_are_denied_by_program missing_controllers_are_named
             everything_works_without_v1 the_owner_may_make_groups groups_below_threads_join_them;
-        rights: without_rights_there_is_no_group limits_need_rights a_read_only_mount_is_a_lack_of_rights;
+        cgroup rights: without_rights_there_is_no_group limits_need_rights a_read_only_mount_is_a_lack_of_rights;
+        fs attacks: dev_as_a_link_stays_inside proc_and_sys_behind_links_are_refused links_into_proc_are_refused
+            a_false_null_masks_nothing a_false_device_is_refused a_false_console_is_refused
+            a_shared_volume_that_is_swapped_while_mounting a_destination_that_is_the_root;
+        fs cgroups: hierarchies_are_bound hierarchies_are_mounted_in_a_cgroup_namespace unified_group_is_bound
+            unified_group_is_mounted_in_a_cgroup_namespace nothing_to_show;
+        fs kernel: a_covered_file_of_proc_is_not_written a_false_proc_is_refused sysctls_are_the_containers
+            a_joined_namespace_of_the_host_is_refused;
+        fs mounts: options_are_what_mountinfo_shows binds_keep_what_is_not_named recursive_options_reach_below
+            files_and_missing_places tmpfs_takes_mode_and_content remount_changes_what_is_there
+            propagation_words read_only_comes_last failures_name_the_mount options_for_mount2_alone;
+        fs roots: the_default_bundle nothing_is_left_open standard_streams devices_have_owner_and_mode dev_of_the_host_is_left_alone
+            masked_and_read_only_paths read_only_root console_is_the_terminal no_pivot
+            propagation_of_the_root the_host_sees_nothing a_replaced_root_is_noticed;
+        fs users: devices_are_bound out_of_reach_is_reached sysfs_is_bound_without_a_network_namespace
+            terminal_group_in_a_joined_namespace an_ordinary_user;
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Errno, Fail, Result, check};
 use rustix::fs::{Mode, OFlags};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
 /// Descriptors that may be open above a lowered RLIMIT_NOFILE: the default of `fs.nr_open`.
@@ -21,7 +21,7 @@ enum Action {
 /// forbids it, the descriptors in `/proc/self/fd` one by one; without a real procfs there, all numbers that
 /// can be open.
 pub fn close_range_cloexec(first: u32) -> Result<()> {
-    close_range(first, Action::SetCloexec)
+    close_range(first, u32::MAX, Action::SetCloexec)
 }
 
 /// Closes every descriptor from `first` on, with the same fallbacks as [`close_range_cloexec`].
@@ -29,32 +29,50 @@ pub fn close_range_cloexec(first: u32) -> Result<()> {
 /// For a process that is about to exec or exit: whatever still owns one of them must not be dropped
 /// afterwards.
 pub fn close_from(first: u32) -> Result<()> {
-    close_range(first, Action::Close)
+    close_range(first, u32::MAX, Action::Close)
 }
 
-fn close_range(first: u32, action: Action) -> Result<()> {
+/// Closes every descriptor from `first` on but these, with the same fallbacks as [`close_range_cloexec`].
+///
+/// As [`close_from`], for a process that is about to exec or exit; what it still uses is in `keep`.
+pub fn close_all_but(first: u32, keep: &[BorrowedFd]) -> Result<()> {
+    let mut keep: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd() as u32).filter(|fd| *fd >= first).collect();
+    keep.sort_unstable();
+    let mut next = first;
+    for number in keep {
+        if number > next {
+            close_range(next, number - 1, Action::Close)?;
+        }
+        next = number + 1;
+    }
+    close_range(next, u32::MAX, Action::Close)
+}
+
+fn close_range(first: u32, last: u32, action: Action) -> Result<()> {
     let flags = match action {
         Action::Close => 0,
         Action::SetCloexec => CLOSE_RANGE_CLOEXEC,
     };
-    // SAFETY: takes numbers only. Descriptors may be closed under their owners; `close_from` tells its
-    // caller, who is about to exec or exit, that they are given up.
-    match check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) }) {
+    // SAFETY: takes numbers only. Descriptors may be closed under their owners; `close_from` and `close_all_but` tell
+    // their caller, who is about to exec or exit, that they are given up.
+    match check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }) {
         // EINVAL: CLOSE_RANGE_CLOEXEC came later than the call. EPERM: a seccomp filter; the kernel has no
         // such answer.
-        Err(Errno::NOSYS | Errno::INVAL | Errno::PERM) => one_by_one(first, action),
-        result => result.map(drop).fail(|| format!("close_range({first}, ~0, {flags:#x})")),
+        Err(Errno::NOSYS | Errno::INVAL | Errno::PERM) => one_by_one(first, last, action),
+        result => result.map(drop).fail(|| format!("close_range({first}, {last}, {flags:#x})")),
     }
 }
 
-fn one_by_one(first: u32, action: Action) -> Result<()> {
-    let first = RawFd::try_from(first).unwrap_or(RawFd::MAX);
+fn one_by_one(first: u32, last: u32, action: Action) -> Result<()> {
+    let [first, last] = [first, last].map(|number| RawFd::try_from(number).unwrap_or(RawFd::MAX));
     match open_descriptors() {
-        Some(open) => open.into_iter().filter(|fd| *fd >= first).for_each(|fd| act(fd, action)),
+        Some(open) => {
+            open.into_iter().filter(|fd| (first..=last).contains(fd)).for_each(|fd| act(fd, action))
+        }
         None => {
             let limit =
                 rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap_or(NR_OPEN);
-            let end = RawFd::try_from(limit.max(NR_OPEN)).unwrap_or(RawFd::MAX);
+            let end = RawFd::try_from(limit.max(NR_OPEN)).unwrap_or(RawFd::MAX).min(last.saturating_add(1));
             (first..end).for_each(|fd| act(fd, action));
         }
     }

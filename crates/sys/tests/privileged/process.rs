@@ -4,7 +4,7 @@ use crate::support::{Group, exit_of, in_child, need_root, run_and_exit, spawn, s
 use forgeone_sys::fs::{self, Mode, OFlags};
 use forgeone_sys::process::{self, CloneArgs, Exit, Forked, Namespaces};
 use forgeone_sys::{AsFd, Errno, OwnedFd};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, IntoRawFd};
 use testkit::Temp;
 
 const KINDS: [(Namespaces, &str); 7] = [
@@ -199,4 +199,13 @@ pub(crate) fn marks_and_closes() {
     process::close_from(number).unwrap();
     assert_eq!(fs::take_fd(number).unwrap_err().errno(), Errno::BADF);
     assert!(!fs::cloexec(&first).unwrap());
+    let kept: Vec<_> = (0..3).map(|_| fs::dup(&first).unwrap()).collect();
+    let lost: Vec<u32> = (0..3).map(|_| fs::dup(&first).unwrap().into_raw_fd() as u32).collect();
+    let high = fs::dup(&first).unwrap();
+    let keep = [high.as_fd(), kept[1].as_fd(), kept[0].as_fd(), kept[2].as_fd(), fs::stdin()];
+    process::close_all_but(first.as_raw_fd() as u32 + 1, &keep).unwrap();
+    for number in lost {
+        assert_eq!(fs::take_fd(number).unwrap_err().errno(), Errno::BADF);
+    }
+    assert!(kept.iter().chain([&first, &high]).all(|fd| fs::fstat(fd).is_ok()));
 }

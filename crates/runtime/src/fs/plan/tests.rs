@@ -3,6 +3,8 @@
 
 use super::*;
 use crate::json;
+use crate::spec::IdMapping;
+use forgeone_sys::mount::MountAttrFlags;
 
 const RDONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY;
 const NODEV: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NODEV;

@@ -157,6 +157,9 @@ fn in_mapped_child(namespaces: Namespaces, maps: &str, body: impl FnOnce()) {
     };
     drop(reader);
     if namespaces.contains(Namespaces::USER) {
+        if process::geteuid() != 0 {
+            std::fs::write(format!("/proc/{}/setgroups", child.pid), "deny").unwrap();
+        }
         for map in ["uid_map", "gid_map"] {
             std::fs::write(format!("/proc/{}/{map}", child.pid), maps).unwrap();
         }

@@ -1,16 +1,16 @@
 //! With a user namespace: root inside is nobody outside.
 
-use crate::roots::MOUNTS;
-use crate::support::{Bundle, KERNELS, Kernel, mount_at, mounts};
+use super::roots::MOUNTS;
+use super::support::{Bundle, KERNELS, Kernel, mount_at, mounts};
 use forgeone_sys::process::Namespaces;
-use forgeone_sys::{Errno, fs};
+use forgeone_sys::{Errno, credentials, fs};
 use std::fs as std_fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 fn with_user(parts: &str) -> Bundle {
     let mut bundle = Bundle::new(parts);
-    bundle.namespaces = bundle.namespaces | Namespaces::USER;
+    bundle.namespaces |= Namespaces::USER;
     bundle.options.user_namespace = true;
     give_to_root(&bundle);
     bundle
@@ -118,7 +118,7 @@ pub(crate) fn terminal_group_in_a_joined_namespace() {
           %options%:[%newinstance%,%ptmxmode=0666%,%gid=5%,%mode=0620%]}]",
     );
     bundle.options.user_namespace = true;
-    bundle.namespaces = bundle.namespaces | Namespaces::USER;
+    bundle.namespaces |= Namespaces::USER;
     give_to_root(&bundle);
     chown(bundle.path(""), Some(100_000), Some(100_000)).unwrap();
     bundle.maps = "0 100000 3";
@@ -130,5 +130,36 @@ pub(crate) fn terminal_group_in_a_joined_namespace() {
     bundle.on_all_kernels(|_, entered| {
         let mount = mount_at(&mounts(entered), "/dev/pts");
         assert!(mount.superblock.contains("gid=100005"), "{mount:?}");
+    });
+}
+
+/// All of it without any privilege: an ordinary user, one id, no control over cgroups.
+pub(crate) fn an_ordinary_user() {
+    let mut bundle = with_user(&format!(
+        "{MOUNTS},%linux%:{{%namespaces%:[{{%type%:%mount%}}],%maskedPaths%:[%/etc%,%/proc/keys%],
+          %readonlyPaths%:[%/proc/sys%]}}"
+    ));
+    // The group 5 isn't mapped, as the plan would have seen in the config.
+    bundle.spec = bundle.spec.replace(r#","gid=5""#, "");
+    bundle.maps = "0 65534 1";
+    chown(bundle.path(""), Some(65_534), Some(65_534)).unwrap();
+    for dir in ["", "dev", "proc", "sys", "etc", "tmp", "data"] {
+        chown(bundle.inside(dir), Some(65_534), Some(65_534)).unwrap();
+    }
+    super::support::in_child(Namespaces::empty(), || {
+        credentials::setgroups(&[]).unwrap();
+        credentials::setresgid(65_534).unwrap();
+        credentials::setresuid(65_534).unwrap();
+        forgeone_sys::process::set_dumpable(true).unwrap();
+        bundle.on_all_kernels(|_, entered| {
+            std_fs::write("/dev/null", "x").unwrap();
+            assert_eq!(std_fs::metadata("/dev/null").unwrap().rdev(), 0x103);
+            assert_eq!(std_fs::read_dir("/etc").unwrap().count(), 0);
+            assert!(std_fs::write("/proc/sys/kernel/domainname", "x").is_err());
+            assert_eq!(mount_at(&mounts(entered), "/sys").fstype, "sysfs");
+            std_fs::write("/data/new", "x").unwrap();
+            assert_eq!(std_fs::metadata("/data/new").unwrap().uid(), 0);
+            std_fs::remove_file("/data/new").unwrap();
+        });
     });
 }

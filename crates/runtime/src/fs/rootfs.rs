@@ -35,8 +35,10 @@ pub struct Rootfs<'a> {
     pub(super) mounting: Mounting,
     /// The top of the container's root.
     pub(super) root: OwnedFd,
-    /// Mounts that become read-only in the end.
-    pub(super) late: RefCell<Vec<OwnedFd>>,
+    /// Its device and inode.
+    identity: (u64, u64),
+    /// Mounts that become read-only in the end, with their numbers.
+    pub(super) late: RefCell<Vec<(usize, OwnedFd)>>,
     /// Copies of sources that can't be reached from here, by the number of the mount.
     trees: RefCell<Vec<(usize, OwnedFd)>>,
 }
@@ -74,7 +76,7 @@ pub fn build<'a>(
     let mounting = Mounting::new(procfs);
     let root = root_mount(plan, &mounting, rootfs_tree, identity).during(|| "root.path")?;
     let (late, trees) = (RefCell::default(), RefCell::new(trees));
-    let rootfs = Rootfs { plan, cgroups, mounting, root, late, trees };
+    let rootfs = Rootfs { plan, cgroups, mounting, root, identity, late, trees };
     for mount in &plan.mounts {
         rootfs.mount(mount).during(|| mount)?;
     }
@@ -220,7 +222,7 @@ impl Rootfs<'_> {
         };
         self.propagate(&made, plan)?;
         if plan.late_readonly {
-            self.readonly_later(made);
+            self.readonly_later(plan, made);
         }
         Ok(())
     }
@@ -239,8 +241,8 @@ impl Rootfs<'_> {
         plan.propagation.iter().try_for_each(|change| self.mounting.set_propagation(made, *change))
     }
 
-    pub(super) fn readonly_later(&self, made: OwnedFd) {
-        self.late.borrow_mut().push(made);
+    pub(super) fn readonly_later(&self, plan: &MountPlan, made: OwnedFd) {
+        self.late.borrow_mut().push((plan.index, made));
     }
 
     /// Where a mount goes, made if it isn't there; and whether it was.
@@ -248,20 +250,18 @@ impl Rootfs<'_> {
         let links = if plan.strict { Links::Refuse } else { Links::Follow };
         let path = plan.destination.as_str();
         let (fd, existed) = self.mounting.resolver.make(&self.root, path, links, make)?;
-        let fits = match make {
-            Make::Nothing => true,
-            Make::Directory(_) => kind(&fd)? == FileType::Directory,
-            Make::File(_) => kind(&fd)? != FileType::Directory,
-        };
-        if !fits {
-            let what = if matches!(make, Make::File(_)) { "a directory" } else { "not a directory" };
-            return Err(Error::new(format!("the destination is {what}"), Errno::NOTDIR));
+        let stat = fs::fstat(&fd)?;
+        let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        match make {
+            Make::Directory(_) if !is_directory => return refuse("is not a directory", Errno::NOTDIR),
+            Make::File(_) if is_directory => return refuse("is a directory", Errno::ISDIR),
+            _ => {}
         }
-        if super::resolve::same(&fd, &self.root)? && fs::mount_id(&fd)? == fs::mount_id(&self.root)? {
-            return Err(Error::new("the destination leads to the root itself", Errno::INVAL));
+        if identity(&stat) == self.identity && fs::mount_id(&fd)? == fs::mount_id(&self.root)? {
+            return refuse("leads to the root itself", Errno::INVAL);
         }
         if !plan.strict && self.is_inside_proc(&fd)? {
-            return Err(Error::new("the destination leads into /proc", Errno::INVAL));
+            return refuse("leads into /proc", Errno::INVAL);
         }
         Ok((Place { fd, lookup: Lookup::Inside(self.root.as_fd(), path, links) }, existed))
     }
@@ -276,6 +276,10 @@ impl Rootfs<'_> {
             Err(_) => Ok(false),
         }
     }
+}
+
+fn refuse<T>(cause: &str, errno: Errno) -> Result<T> {
+    Err(Error::new(format!("the destination {cause}"), errno))
 }
 
 pub(super) fn kind(fd: impl AsFd) -> Result<FileType> {

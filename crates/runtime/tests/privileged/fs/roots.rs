@@ -1,6 +1,6 @@
 //! Whole roots: what is there, what isn't, and what the host sees.
 
-use crate::support::{Bundle, KERNELS, Mount, in_child, mount_at, mounts, own_host, parse_mounts};
+use super::support::{Bundle, KERNELS, Mount, in_child, mount_at, mounts, own_host, parse_mounts};
 use forgeone_runtime::fs::{self as rootfs, CgroupView};
 use forgeone_sys::process::Namespaces;
 use forgeone_sys::{AsFd, fs, mount, process, pty};
@@ -56,6 +56,49 @@ pub(crate) fn the_default_bundle() {
         // Of the new PID namespace.
         assert_eq!(std_fs::read_link("/proc/self").unwrap(), Path::new("1"));
     });
+}
+
+/// Of what the runtime and init opened, nothing leads back to the host.
+pub(crate) fn nothing_is_left_open() {
+    let open = || std_fs::read_dir("/proc/self/fd").unwrap().count();
+    let mut bundle = Bundle::new(&parts(LINUX));
+    for kernel in KERNELS {
+        bundle.kernel = kernel;
+        let plan = bundle.plan();
+        let before = open();
+        let prepared = rootfs::prepare(&plan).unwrap();
+        in_child(bundle.namespaces, || {
+            kernel.become_it();
+            let rootfs = rootfs::build(&plan, prepared, &bundle.cgroups).unwrap();
+            rootfs.finish().unwrap();
+            drop(rootfs.enter().unwrap());
+            // One of the child's own, by which it waited to be started.
+            assert_eq!(open(), before + 1, "{kernel:?}");
+        });
+    }
+}
+
+pub(crate) fn standard_streams() {
+    let mut bundle = Bundle::new(&parts("%hostname%:%h%"));
+    for kernel in KERNELS {
+        bundle.kernel = kernel;
+        bundle.run_with(
+            |rootfs| {
+                let null = rootfs.null()?;
+                assert_eq!(fs::read_up_to(&null, 10).unwrap(), b"");
+                fs::write_all(&null, b"x").unwrap();
+                assert_eq!(rootfs.make_directory("/work//dir").map(drop), Ok(()));
+                let e = rootfs.make_directory("/dev/null").unwrap_err().to_string();
+                assert_eq!(e, "\"/dev/null\": not a directory");
+                Ok(())
+            },
+            |entered| {
+                let entered = entered.unwrap();
+                assert!(Path::new("/work/dir").is_dir());
+                assert_eq!(rootfs::users::home(entered.root.as_fd(), 0).unwrap(), None);
+            },
+        );
+    }
 }
 
 fn default_devices() {
@@ -248,7 +291,7 @@ pub(crate) fn propagation_of_the_root() {
             bundle.on_all_kernels(|_, entered| {
                 assert_eq!(mount_at(&mounts(entered), "/").propagation, shown, "{word}");
                 std_fs::create_dir_all("/etc/deep").unwrap();
-                crate::support::tmpfs(Path::new("/etc/deep"), mount::MountFlags::empty());
+                super::support::tmpfs(Path::new("/etc/deep"), mount::MountFlags::empty());
             });
             assert_eq!(host_mounts(), before, "{word}");
         }
@@ -275,16 +318,16 @@ pub(crate) fn the_host_sees_nothing() {
             bundle.options.no_pivot = no_pivot;
             // A root that is a mount itself, with a mount in it.
             mount::mount_bind(bundle.path("rootfs"), bundle.path("rootfs"), false).unwrap();
-            crate::support::tmpfs(&bundle.inside("below"), mount::MountFlags::empty());
-            crate::support::tmpfs(&bundle.path("volume"), mount::MountFlags::empty());
+            super::support::tmpfs(&bundle.inside("below"), mount::MountFlags::empty());
+            super::support::tmpfs(&bundle.path("volume"), mount::MountFlags::empty());
             let before = host_mounts();
             bundle.on_all_kernels(|_, entered| {
-                assert_eq!(mount_at(&crate::support::mounts(entered), "/volume").propagation, "shared");
+                assert_eq!(mount_at(&super::support::mounts(entered), "/volume").propagation, "shared");
             });
             assert_eq!(host_mounts(), before);
             // A shared volume is shared both ways, as it was asked for.
-            bundle.kernel = crate::support::Kernel::New;
-            bundle.run(|_| crate::support::tmpfs(Path::new("/volume/given"), mount::MountFlags::empty()));
+            bundle.kernel = super::support::Kernel::New;
+            bundle.run(|_| super::support::tmpfs(Path::new("/volume/given"), mount::MountFlags::empty()));
             assert!(host_mounts().contains("/volume/given"));
             mount::umount(bundle.path("volume"), mount::UnmountFlags::DETACH).unwrap();
             mount::umount(bundle.path("rootfs"), mount::UnmountFlags::DETACH).unwrap();

@@ -1,6 +1,6 @@
 //! What is written to the kernel's own files.
 
-use crate::support::{Bundle, KERNELS, in_child, need_root};
+use super::support::{Bundle, KERNELS, in_child, need_root};
 use forgeone_runtime::fs::{self as rootfs, Procfs, apply_sysctls};
 use forgeone_runtime::{json, spec::Spec};
 use forgeone_sys::mount::{self, MountFlags, MountPropagationFlags};

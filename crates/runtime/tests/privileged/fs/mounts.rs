@@ -1,7 +1,7 @@
 //! Mounts and their options.
 
-use crate::roots::{libc_erofs, refusal};
-use crate::support::{Bundle, KERNELS, in_child, mount_at, mounts, own_host, tmpfs};
+use super::roots::{libc_erofs, refusal};
+use super::support::{Bundle, KERNELS, in_child, mount_at, mounts, own_host, tmpfs};
 use forgeone_sys::mount::{MountFlags, UnmountFlags, umount};
 use forgeone_sys::process::Namespaces;
 use std::fs as std_fs;

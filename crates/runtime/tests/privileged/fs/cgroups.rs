@@ -1,6 +1,6 @@
 //! The container's view of cgroups. The groups are below a group of the test's own.
 
-use crate::support::{Bundle, KERNELS, mount_at, mounts};
+use super::support::{Bundle, KERNELS, mount_at, mounts};
 use forgeone_runtime::fs::{CgroupHierarchy, CgroupView};
 use forgeone_sys::process::Namespaces;
 use std::fs as std_fs;
@@ -87,7 +87,7 @@ pub(crate) fn hierarchies_are_bound() {
 pub(crate) fn hierarchies_are_mounted_in_a_cgroup_namespace() {
     let groups = Groups::new(&["pids", "systemd"]);
     let mut bundle = bundle("cgroup", ",%ro%");
-    bundle.namespaces = bundle.namespaces | Namespaces::CGROUP;
+    bundle.namespaces |= Namespaces::CGROUP;
     bundle.options.cgroup_namespace = true;
     bundle.cgroups.hierarchies =
         vec![hierarchy("pids", "pids", &groups.0[0]), hierarchy("systemd", "name=systemd", &groups.0[1])];
@@ -120,7 +120,7 @@ pub(crate) fn unified_group_is_bound() {
 pub(crate) fn unified_group_is_mounted_in_a_cgroup_namespace() {
     let groups = Groups::new(&["unified"]);
     let mut bundle = bundle("cgroup2", "");
-    bundle.namespaces = bundle.namespaces | Namespaces::CGROUP;
+    bundle.namespaces |= Namespaces::CGROUP;
     bundle.options.cgroup_namespace = true;
     bundle.cgroups.unified = Some(groups.0[0].clone());
     bundle.on_all_kernels(|_, entered| {
@@ -130,9 +130,9 @@ pub(crate) fn unified_group_is_mounted_in_a_cgroup_namespace() {
     });
     // A user namespace over a cgroup namespace that isn't its own may not mount it: its group is bound.
     bundle.namespaces.remove(Namespaces::CGROUP);
-    bundle.namespaces = bundle.namespaces | Namespaces::USER;
+    bundle.namespaces |= Namespaces::USER;
     bundle.options.user_namespace = true;
-    crate::users::give_to_root(&bundle);
+    super::users::give_to_root(&bundle);
     bundle.on_all_kernels(|_, _| assert!(Path::new("/sys/fs/cgroup/child").is_dir()));
 }
 

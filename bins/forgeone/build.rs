@@ -1,0 +1,10 @@
+//! Leaves the unwind tables out of the release door (see `discard.ld`); tests keep theirs, they unwind.
+
+fn main() {
+    println!("cargo::rerun-if-changed=discard.ld");
+    // Cargo doesn't tell the profile's panic strategy; the one that aborts is the one built for size.
+    if std::env::var("OPT_LEVEL").is_ok_and(|level| level == "s") {
+        let dir = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+        println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr,-T,{dir}/discard.ld");
+    }
+}
