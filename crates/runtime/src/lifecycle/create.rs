@@ -87,6 +87,9 @@ fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decisi
     let plan_options =
         plan::Options { no_pivot: options.no_pivot, rootless, held: credentials::capget()?.permitted };
     let (mut plan, warnings) = plan::make(id, &bundle, &layout, plan_options)?;
+    if plan.process.console_size.is_none() {
+        plan.process.console_size.clone_from(&options.console_size);
+    }
     let engine = engine::of(plan.exec_mode)?;
     engine.adapt(&mut plan)?;
     let mut plan = plan::adjust(plan);
