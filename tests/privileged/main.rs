@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod attacks;
 mod bad_input;
 mod binary;
 mod binds;
@@ -11,8 +12,10 @@ mod commands;
 mod compare;
 mod debian;
 mod events;
+mod fallback;
 mod hooks;
 mod inside;
+mod leaks;
 mod lifecycle;
 mod mounts;
 mod namespaces;

@@ -169,7 +169,7 @@ fn carry_out<'a>(
                 keep_keyring: options.no_new_keyring,
                 may_set_groups: writer.leaves_setgroups(),
                 preserve_fds: options.preserve_fds,
-                _waits: waits,
+                waits,
                 dumpable_for_maps: writer.needs_dumpable(),
             })
         }

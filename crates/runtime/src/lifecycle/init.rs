@@ -54,7 +54,7 @@ pub(super) struct Inherited<'a> {
     /// Whether the runtime can only write the id maps of a process that is dumpable.
     pub dumpable_for_maps: bool,
     /// Holds the lock that says "not executed yet" by being open; closed by exec.
-    pub _waits: OwnedFd,
+    pub waits: OwnedFd,
 }
 
 impl Inherited<'_> {
@@ -124,8 +124,22 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
         process::personality(personality).during(|| "linux.personality")?;
     }
     let program = program::assume(&plan.process, &caller)?;
-    own.channel.send(&Message::Ready(namespaces(&procfs)?))?;
+    let namespaces = namespaces(&procfs)?;
+    drop(procfs);
+    shed(own)?;
+    own.channel.send(&Message::Ready(namespaces))?;
     Ok(program)
+}
+
+/// Closes all but what the wait needs: init may wait for long, and has nothing of the host's, nor of whoever called the
+/// runtime, in its hands meanwhile. The hooks that follow are programs of the container.
+fn shed(own: &Inherited) -> Result<()> {
+    let gate = match &own.gate {
+        Gate::Socket(listener) => Some(listener.as_fd()),
+        Gate::Channel => None,
+    };
+    let keep: Vec<_> = [own.channel.as_fd(), own.waits.as_fd()].into_iter().chain(gate).collect();
+    Ok(process::close_all_but(own.preserve_fds.saturating_add(3), &keep)?)
 }
 
 /// Inode numbers of our namespaces; 0 for a kind that this kernel doesn't have. Ours to read: nobody else may look
@@ -252,9 +266,6 @@ fn last(own: &Inherited, program: &Program) -> Error {
 }
 
 fn last_steps(own: &Inherited) -> Result<()> {
-    // Before the hooks, which are programs of the container, and before the filter, which may forbid it: no stray
-    // descriptor of whoever called the runtime.
-    process::close_range_cloexec(own.preserve_fds.saturating_add(3))?;
     let state = State { pid: process::getpid(), status: "created".to_owned(), ..own.state.clone() };
     hooks::run("startContainer", &own.plan.hooks.start_container, &state)?;
     // Signals as the program expects them.
