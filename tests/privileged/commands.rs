@@ -233,7 +233,7 @@ fn exec_as_conmon_calls_it() {
     let pid = fs::read_to_string(&pid_file).unwrap();
     assert!(Path::new(&format!("/proc/{pid}")).exists());
     let pids = door.ok(["ps", "--format", "json", &id]).json();
-    assert!(pids.as_array().unwrap().iter().any(|one| one.to_string() == pid), "{pids}");
+    assert!(pids.as_array().unwrap().iter().any(|one| *one == json!(pid.parse::<i32>().unwrap())), "{pids}");
 
     fs::write(&process, program(json!(["nosuch"])).to_string()).unwrap();
     let output = door.run(words);
