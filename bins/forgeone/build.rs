@@ -1,4 +1,5 @@
 //! Leaves the unwind tables out of the release door (see `discard.ld`); tests keep theirs, they unwind.
+#![forbid(unsafe_code)]
 
 fn main() {
     println!("cargo::rerun-if-changed=discard.ld");
@@ -6,5 +7,8 @@ fn main() {
     if std::env::var("OPT_LEVEL").is_ok_and(|level| level == "s") {
         let dir = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
         println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr,-T,{dir}/discard.ld");
+        // What is in the binary, for the test that nothing of NSS is: beside it, as target/…/release/forgeone.map.
+        let out = std::env::var("OUT_DIR").unwrap_or_default();
+        println!("cargo::rustc-link-arg-bins=-Wl,-Map={out}/../../../forgeone.map");
     }
 }

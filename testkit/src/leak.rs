@@ -24,6 +24,9 @@ use std::time::{Duration, Instant};
 /// How long the kernel may take to finish what was removed: killed processes, cgroups of the dying.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Stands in front of what is told of a thing but doesn't make it another.
+const MAY_CHANGE: &str = ": ";
+
 /// What was there before.
 #[derive(Debug)]
 pub struct Leaks {
@@ -80,7 +83,9 @@ impl Leaks {
 
     /// What is there at this moment and was not before, be it about to go.
     pub fn found(&self) -> Vec<String> {
-        self.now().difference(&self.before).cloned().collect()
+        let key = |line: &str| line.split(MAY_CHANGE).next().unwrap_or_default().to_owned();
+        let before: BTreeSet<_> = self.before.iter().map(|line| key(line)).collect();
+        self.now().into_iter().filter(|line| !before.contains(&key(line))).collect()
     }
 
     /// What is there and was not before, after at most five seconds of grace.
@@ -169,7 +174,9 @@ fn processes(mark: &Mark) -> Vec<String> {
     let all = all_processes();
     let count = all.values().filter(|process| !(process.state == 'Z' && process.parent == 1));
     let ours = count.filter(|process| descends(process.pid, &all) || bears(process.pid, mark));
-    let show = |p: &Process| format!("process {} ({}) state {} started {}", p.pid, p.comm, p.state, p.start);
+    // What may change while it lives (name, state) comes last and is not compared.
+    let show =
+        |p: &Process| format!("process {} started {}{MAY_CHANGE}{} {}", p.pid, p.start, p.comm, p.state);
     ours.map(show).collect()
 }
 
@@ -280,7 +287,7 @@ mod tests {
         let leaks = Leaks::before();
         let mark = names::unique("process");
         let mut child = Command::new("sleep").arg("600").env("FORGEONE_TEST", &mark).spawn().unwrap();
-        let line = format!("process {} (", child.id());
+        let line = format!("process {} started ", child.id());
         assert!(leaks.now().iter().any(|found| found.starts_with(&line)));
         assert!(bears(child.id(), &Mark::Own(mark)));
         child.kill().unwrap();

@@ -19,10 +19,6 @@ struct Program {
 const DOOR: Program =
     Program { variable: "FORGEONE_BIN", package: "forgeone", name: "forgeone", profile: "release" };
 
-/// The door with its symbols, for tests that read them: `FORGEONE_UNSTRIPPED_BIN`.
-const UNSTRIPPED: Program =
-    Program { variable: "FORGEONE_UNSTRIPPED_BIN", package: "forgeone", name: "forgeone", profile: "ci" };
-
 /// The program that tells what it sees inside a container: `FORGEONE_PROBE_BIN`.
 const PROBE: Program =
     Program { variable: "FORGEONE_PROBE_BIN", package: "testkit", name: "probe", profile: "ci" };
@@ -39,12 +35,6 @@ const ATTACKER: Program =
 pub fn forgeone() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| DOOR.path()).clone()
-}
-
-/// The door with its symbols, built with the tests' profile.
-pub fn unstripped() -> PathBuf {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| UNSTRIPPED.path()).clone()
 }
 
 /// The probe, static: it runs in an empty root file system.
@@ -67,10 +57,7 @@ pub fn attacker() -> PathBuf {
 
 /// Builds all of them; gives the variables that name them to the tests.
 pub fn build_all() -> Vec<(&'static str, PathBuf)> {
-    [DOOR, UNSTRIPPED, PROBE, LANE, ATTACKER]
-        .into_iter()
-        .map(|program| (program.variable, program.path()))
-        .collect()
+    [DOOR, PROBE, LANE, ATTACKER].into_iter().map(|program| (program.variable, program.path())).collect()
 }
 
 /// The workspace's directory.

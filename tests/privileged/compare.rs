@@ -3,7 +3,7 @@
 //! Both get the same id, so that everything that is called after it is the same. Every difference that is tolerated
 //! is in [`ALWAYS`] or in the test, each with its reason; anything else fails.
 
-use crate::inside::{dir, mount, own_host};
+use crate::inside::{Mounted, dir, mount, own_host};
 use forgeone_sys::mount as sys_mount;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -83,7 +83,7 @@ fn can_compare() -> bool {
 /// The way in which the program is started.
 #[derive(Clone, Copy)]
 enum Way<'a> {
-    Run,
+    Run(&'a [&'a str]),
     Start,
     Exec(&'a [&'a str]),
 }
@@ -105,7 +105,7 @@ fn both(bundle: Bundle, way: Way) -> (Value, Value) {
 
 fn seen(door: &Door, bundle: &Bundle, id: &str, way: Way) -> Value {
     let output = match way {
-        Way::Run => door.ok(["run", "--bundle", dir(bundle), id]),
+        Way::Run(options) => door.ok([&["run", "--bundle", dir(bundle)], options, &[id]].concat()),
         Way::Start => {
             let created = door.ok(["create", "--bundle", dir(bundle), id]);
             door.ok(["start", id]);
@@ -125,7 +125,7 @@ fn seen(door: &Door, bundle: &Bundle, id: &str, way: Way) -> Value {
             output
         }
     };
-    if !matches!(way, Way::Run) {
+    if !matches!(way, Way::Run(_)) {
         door.ok(["delete", "--force", id]);
     }
     output.json()
@@ -166,7 +166,7 @@ fn assert_same((runc, forgeone): (Value, Value), tolerated: &[&str]) {
 #[test]
 fn a_plain_bundle_looks_as_under_runc() {
     if can_compare() {
-        assert_same(both(bundle(), Way::Run), &PIPES);
+        assert_same(both(bundle(), Way::Run(&[])), &PIPES);
     }
 }
 
@@ -182,6 +182,78 @@ fn a_writable_root_looks_as_under_runc() {
     if can_compare() {
         assert_same(both(bundle().writable(), Way::Start), &[]);
     }
+}
+
+#[test]
+fn a_root_that_is_not_pivoted_looks_as_under_runc() {
+    if can_compare() {
+        assert_same(both(bundle(), Way::Run(&["--no-pivot"])), &PIPES);
+    }
+}
+
+#[test]
+fn a_bundle_with_only_a_mount_namespace_looks_as_under_runc() {
+    if !can_compare() {
+        return;
+    }
+    let bundle = bundle().edit(|config| {
+        config["linux"]["namespaces"] = json!([{ "type": "mount" }]);
+        config.as_object_mut().unwrap().remove("hostname");
+    });
+    let see = |seen: Value| {
+        let mut seen = seen;
+        for pid in ["pid", "ppid", "process_group", "session"] {
+            seen["process"][pid] = json!(null);
+        }
+        for field in ["Tgid", "Pid", "PPid", "NStgid", "NSpid", "NSpgid", "NSsid", "Threads"] {
+            seen["asked"]["read:/proc/self/status"][field] = json!(null);
+        }
+        seen
+    };
+    let (runc, forgeone) = both(bundle, Way::Start);
+    assert_eq!(forgeone["namespaces"]["net"], "same");
+    assert_same((see(runc), see(forgeone)), &[]);
+}
+
+#[test]
+fn a_bundle_that_says_everything_looks_as_under_runc() {
+    if !can_compare() {
+        return;
+    }
+    let volume = Temp::new("volume");
+    let bundle = bundle().writable().edit(|config| {
+        let some = json!(["CAP_CHOWN", "CAP_NET_RAW", "CAP_SYS_CHROOT", "CAP_DAC_OVERRIDE"]);
+        config["process"]["capabilities"] = json!({
+            "bounding": some, "permitted": some, "effective": ["CAP_CHOWN"], "inheritable": ["CAP_CHOWN", "CAP_NET_RAW"],
+            "ambient": ["CAP_CHOWN"],
+        });
+        config["process"]["user"] = json!({ "uid": 1000, "gid": 1001, "umask": 0o27, "additionalGids": [5, 2000] });
+        config["process"]["cwd"] = json!("/srv/work/dir");
+        config["process"]["env"] = json!(["PATH=/bin", "A=1", "B=2", "A=3", "EMPTY="]);
+        config["process"]["noNewPrivileges"] = json!(false);
+        config["process"]["oomScoreAdj"] = json!(500);
+        config["process"]["rlimits"] = json!([
+            { "type": "RLIMIT_NOFILE", "hard": 512, "soft": 256 },
+            { "type": "RLIMIT_CORE", "hard": 0, "soft": 0 },
+            { "type": "RLIMIT_STACK", "hard": 8_388_608, "soft": 4_194_304 },
+        ]);
+        config["linux"]["sysctl"] = json!({ "net.ipv4.ip_forward": "1", "kernel.shmmax": "65536" });
+        config["linux"]["devices"] = json!([
+            { "path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 0o640, "uid": 7, "gid": 8 },
+            { "path": "/dev/pipe", "type": "p", "fileMode": 0o600 },
+        ]);
+        config["linux"]["rootfsPropagation"] = json!("rprivate");
+        config["linux"]["seccomp"] = json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{ "names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5 }],
+        });
+    });
+    let bundle = bundle
+        .mount(mount("/srv/volume", "bind", volume.path(), "rbind ro rprivate"))
+        .mount(mount("/srv/copy", "tmpfs", "tmpfs", "mode=711,size=1m"))
+        .mount(mount("/etc", "tmpfs", "tmpfs", "tmpcopyup"));
+    // The mode of the directory below: this tmpfs is made with it, runc changes it afterwards.
+    assert_same(both(bundle, Way::Start), &["/mounts//etc/0/super_options"]);
 }
 
 /// A bundle of which root is user 100000 of the host.
@@ -369,9 +441,9 @@ fn every_recursive_option_looks_as_under_runc() {
     let below = source.path().join("below");
     std::fs::create_dir(&below).unwrap();
     sys_mount::mount("tmpfs", &below, "tmpfs", sys_mount::MountFlags::NOEXEC, None).unwrap();
+    let _unmounted = Mounted(below);
     let mounts = RECURSIVE.iter().map(|options| named("rbind", source.path(), options));
     let (runc, forgeone) = mounts_of_both(mounts);
-    sys_mount::umount(&below, sys_mount::UnmountFlags::DETACH).unwrap();
     assert_eq!(forgeone.as_object().unwrap().len(), RECURSIVE.len() * 2);
     assert_same((runc, forgeone), &[]);
 }

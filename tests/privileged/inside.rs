@@ -1,11 +1,12 @@
 //! What the tests of mounts and root file systems share: running a bundle, and reading what the probe saw in it.
 
-use forgeone_sys::mount::{self as sys_mount, MountPropagationFlags};
+use forgeone_sys::mount::{self as sys_mount, MountPropagationFlags, UnmountFlags};
 use forgeone_sys::process;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use testkit::bundle::PROBE;
-use testkit::{Bundle, Door, Output};
+use testkit::{Bundle, Door, Output, Temp};
 
 /// The path of a bundle, for a command line.
 pub(crate) fn dir(bundle: &Bundle) -> &str {
@@ -93,4 +94,28 @@ pub(crate) fn own_host() {
     let all = |kind| sys_mount::mount_propagation("/", kind | MountPropagationFlags::REC).unwrap();
     all(MountPropagationFlags::PRIVATE);
     all(MountPropagationFlags::SHARED);
+}
+
+/// A directory with `sub/file`, to be bound.
+pub(crate) fn source() -> Temp {
+    let source = Temp::new("source");
+    fs::create_dir(source.path().join("sub")).unwrap();
+    fs::write(source.path().join("sub/file"), "from the host\n").unwrap();
+    source
+}
+
+/// A busybox root that can be written to, since mount points are made in it.
+pub(crate) fn writable() -> Bundle {
+    Bundle::busybox().writable()
+}
+
+/// A mount of this thread's own, taken away with all on and below it, when this is dropped: a directory of which
+/// anything is mounted can't be removed.
+pub(crate) struct Mounted(pub(crate) PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // If that fails, so does removing the directory, which says it.
+        let _ = sys_mount::umount(&self.0, UnmountFlags::DETACH);
+    }
 }

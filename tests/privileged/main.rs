@@ -1,15 +1,22 @@
 //! Containers on a real kernel, from the outside as users see them and from the inside.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "a test tells which row of its table failed")]
 
+mod attacks;
 mod bad_input;
 mod binary;
+mod binds;
+mod cgroup;
 mod client;
 mod commands;
 mod compare;
 mod debian;
 mod events;
+mod fallback;
+mod hooks;
 mod inside;
+mod leaks;
 mod lifecycle;
 mod mounts;
 mod namespaces;
@@ -21,4 +28,5 @@ mod running;
 mod seccomp;
 mod starting;
 mod state_root;
+mod terminal;
 mod userns;

@@ -1,10 +1,10 @@
 //! The root file system: how it becomes `/`, what of it can't be read or written, and what is in `/dev`.
 
 use crate::inside::{
-    dir, joined, mount, mount_at, options_at, own_host, printed, probed, refused, run_with, shell,
+    Mounted, dir, joined, mount, mount_at, options_at, own_host, printed, probed, refused, run_with, shell,
 };
 use forgeone_sys::mount as sys_mount;
-use forgeone_sys::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use forgeone_sys::mount::{MountFlags, MountPropagationFlags};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -146,7 +146,7 @@ fn is_mounted(point: &std::path::Path) -> bool {
 
 /// Starts a container with this propagation, mounts on both sides, and tells what arrives: from the host in the
 /// container, and from the container on the host.
-fn propagates(word: &str) -> (bool, bool) {
+fn propagates(word: &str, door: Door) -> (bool, bool) {
     let bundle = Bundle::busybox().edit(|config| {
         config["linux"]["rootfsPropagation"] = json!(word);
         let capabilities = config["process"]["capabilities"].as_object_mut().unwrap();
@@ -157,8 +157,8 @@ fn propagates(word: &str) -> (bool, bool) {
     let root = bundle.rootfs();
     // A mount of its own, in a peer group: otherwise all of the host's would be concerned.
     sys_mount::mount_bind(&root, &root, false).unwrap();
+    let _unmounted = Mounted(root.clone());
     sys_mount::mount_propagation(&root, MountPropagationFlags::SHARED).unwrap();
-    let door = Door::new();
     let id = door.id("propagates");
     door.ok(["run", "--detach", "--bundle", dir(&bundle), &id]);
     sys_mount::mount("tmpfs", &from_host, "tmpfs", MountFlags::empty(), None).unwrap();
@@ -167,11 +167,6 @@ fn propagates(word: &str) -> (bool, bool) {
     door.ok(["exec", &id, "mount", "-t", "tmpfs", "tmpfs", "/var"]);
     let outside = is_mounted(&from_inside);
     door.ok(["delete", "--force", &id]);
-    for point in [&from_host, &from_inside, &root] {
-        while is_mounted(point) {
-            sys_mount::umount(point, UnmountFlags::DETACH).unwrap();
-        }
-    }
     (inside, outside)
 }
 
@@ -187,8 +182,20 @@ fn rootfs_propagation_decides_which_mounts_cross() {
         ("rslave", (true, false)),
         ("private", (false, false)),
         ("rprivate", (false, false)),
+        ("shared", (false, false)),
+        ("rshared", (false, false)),
+        ("unbindable", (false, false)),
+        ("runbindable", (false, false)),
     ] {
-        assert_eq!(propagates(word), expected, "{word:?}: (from the host, to the host)");
+        // As under runc, which takes `slave` and `runbindable` otherwise: the first for the host's `/` alone, which
+        // lets nothing through, the second so early that it can't bind the root any more.
+        if let Some(runc) =
+            privileged::find_program("runc").filter(|_| !["slave", "runbindable"].contains(&word))
+        {
+            assert_eq!(propagates(word, Door::of(runc)), expected, "{word:?}: under runc");
+        }
+        let seen = propagates(word, Door::new());
+        assert_eq!(seen, expected, "{word:?}: (from the host, to the host)");
     }
 }
 
@@ -386,10 +393,10 @@ fn linux_devices_have_their_type_mode_and_owner() {
     let questions = ["stat:/run/pipe", "stat:/srv/kmsg", "write:/srv/kmsg", "write:/dev/kvm"];
     let bundle = bundle.with_probe().args([&[PROBE][..], &questions].concat());
     let id = door.id("devices");
-    let command = format!("umask 077; exec \"$@\"");
+    let command = "umask 077; exec \"$@\"";
     let mut caller = std::process::Command::new("sh");
     let inner = door.command(["run", "--bundle", dir(&bundle), &id]);
-    caller.args(["-c", &command, "sh"]).arg(inner.get_program()).args(inner.get_args());
+    caller.args(["-c", command, "sh"]).arg(inner.get_program()).args(inner.get_args());
     let output = door.finish(caller.stdin(std::process::Stdio::null()));
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     let seen = output.json();

@@ -59,7 +59,7 @@ pub(crate) fn runc() -> Option<Door> {
 pub(crate) struct Running {
     pub(crate) door: Door,
     pub(crate) id: String,
-    _bundle: Bundle,
+    bundle: Bundle,
 }
 
 impl Running {
@@ -71,7 +71,12 @@ impl Running {
         let id = door.id("running");
         door.ok(["create", "--bundle", dir(&bundle), &id]);
         door.ok(["start", &id]);
-        Self { door, id, _bundle: bundle }
+        Self { door, id, bundle }
+    }
+
+    /// What it was made from.
+    pub(crate) fn bundle(&self) -> &Bundle {
+        &self.bundle
     }
 
     /// Process id of init on the host.

@@ -24,12 +24,12 @@ use report::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if std::env::args_os().next().is_some_and(|name| name == own::NAME) {
+        return ExitCode::from(own::report::main());
+    }
     // Before any child is made; who started us may ignore its own.
     if let Err(e) = keep_children() {
         return Failure::of_door(e.into()).report(&Log::default());
-    }
-    if std::env::args_os().next().is_some_and(|name| name == own::NAME) {
-        return ExitCode::from(own::report::main());
     }
     let mut global = Values::default();
     let parsed = args::parse(std::env::args_os().skip(1), &mut global);

@@ -101,7 +101,8 @@ fn check_name(name: &str, call: impl FnOnce() -> String) -> Result<()> {
     if single { Ok(()) } else { Err(Error::new(call(), Errno::INVAL)) }
 }
 
-/// Binds a `SEQPACKET` socket to `name` in `dir` and listens. The umask decides who may connect.
+/// Binds a `SEQPACKET` socket to `name` in `dir` and listens. Its mode is 0600, whatever the umask: its owner alone may
+/// connect.
 ///
 /// The address is `/proc/self/fd/N/name`, so that `dir` may have any length of path and is not resolved
 /// again.
@@ -110,6 +111,8 @@ pub fn listen_seqpacket(dir: impl AsFd, name: &str) -> Result<OwnedFd> {
     check_name(name, call)?;
     let socket = socket(SocketType::SEQPACKET)?;
     let address = address(&fs::fd_path(&dir).join(name), call)?;
+    // The file takes its mode from the socket (unix(7), Linux), so there is no moment in which it has another.
+    fs::fchmod(&socket, 0o600)?;
     rustix::net::bind(&socket, &address).fail(call)?;
     rustix::net::listen(&socket, 16).fail(|| format!("listen({}/{name})", show::fd(&dir)))?;
     Ok(socket)

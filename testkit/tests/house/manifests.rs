@@ -17,8 +17,10 @@ enum Layer {
     Bin,
     /// What tests share: a dev-dependency of everybody.
     Kit,
+    /// The end-to-end tests.
+    Suite,
 }
-use Layer::{Bin, Kit, L0, L1, L2};
+use Layer::{Bin, Kit, L0, L1, L2, Suite};
 
 /// Every package of the workspace, and the packages of the workspace that it may depend on.
 /// One that isn't here has no place in the house yet.
@@ -34,6 +36,7 @@ const HOUSE: &[(&str, Layer, &[&str])] = &[
     ("forgeone-microvm", L2, &["forgeone-sys", "forgeone-config", "forgeone-runtime"]),
     ("forgeone", Bin, &["forgeone-sys", "forgeone-config", "forgeone-trust", "forgeone-runtime"]),
     ("testkit", Kit, &["forgeone-sys"]),
+    ("forgeone-tests", Suite, &["forgeone-sys", "forgeone-runtime"]),
 ];
 
 /// The two edges between siblings that DESIGN allows, both in L0.

@@ -70,7 +70,8 @@ fn is_root(path: &Path) -> bool {
     let parts: Vec<_> = text.split('/').collect();
     match parts.as_slice() {
         [.., "src", "lib.rs" | "main.rs"] | [.., "src", "bin", _] => true,
-        [.., "src", "tests", _] => false,
+        // Unit tests in files of their own.
+        [dirs @ .., "tests", _] if dirs.contains(&"src") => false,
         [.., "tests" | "benches" | "examples", _] => true,
         [.., file] => ["main.rs", "build.rs"].contains(file),
         [] => false,

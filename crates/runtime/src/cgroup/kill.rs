@@ -74,8 +74,8 @@ fn round(path: &str, signal: i32, frozen: bool, seen: &mut Vec<i32>) -> Result<b
         match process::pidfd_open(*pid) {
             Ok(fd) => handles.push((*pid, Some(fd))),
             Err(e) if e.errno() == Errno::SRCH => {}
-            // Before Linux 5.3.
-            Err(e) if e.errno() == Errno::NOSYS => handles.push((*pid, None)),
+            // Before Linux 5.3, or a filter's answer.
+            Err(e) if matches!(e.errno(), Errno::NOSYS | Errno::PERM) => handles.push((*pid, None)),
             Err(e) => return Err(e).during(|| "signalling"),
         }
     }

@@ -46,7 +46,15 @@ impl Procfs {
     /// # Errors
     /// The kernel's answer; `EXDEV` or `ELOOP` if the path leaves the procfs.
     pub fn write(&self, path: &str, value: &[u8]) -> forgeone_sys::Result<()> {
-        fs::write_once(self.locate(path, OFlags::WRONLY | OFlags::NOCTTY)?, value)
+        fs::write_once(self.open_for_writing(path)?, value)
+    }
+
+    /// Opens the file `path` below `/proc` for writing, as [`Procfs::write`] does.
+    ///
+    /// # Errors
+    /// As for [`Procfs::write`].
+    pub fn open_for_writing(&self, path: &str) -> forgeone_sys::Result<OwnedFd> {
+        self.locate(path, OFlags::WRONLY | OFlags::NOCTTY)
     }
 
     /// The content of the file `path` below `/proc`.

@@ -21,7 +21,7 @@ use crate::state::{self, Dir, Lock, MountKey, Record};
 use crate::{cgroup, clock};
 use forgeone_sys::fs;
 use forgeone_sys::process::{self, Child, Namespaces};
-use forgeone_sys::{credentials, socket};
+use forgeone_sys::{credentials, pty, socket};
 use forgeone_trust as trust;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -67,6 +67,10 @@ pub(super) fn create(runtime: &Runtime, id: &str, options: &CreateOptions, until
     check_terminal(&decision.plan, options, until)?;
     let (dir, lock) = runtime.root().create(id)?;
     let mut undo = Undo::default();
+    if !decision.plan.hooks.poststop.is_empty() {
+        let (hooks, state) = (decision.plan.hooks.poststop.clone(), state_of(id, &decision, "stopped"));
+        undo.push("by poststop hooks", move || hooks::run_poststop(&hooks, &state));
+    }
     undo.push("the state directory", || runtime.root().remove(id, &runtime.root().open(id)?));
     carry_out(id, options, until, decision, (dir, lock), &mut undo).map_err(|e| undo.run(e))
 }
@@ -121,10 +125,12 @@ fn carry_out<'a>(
     (dir, lock): (Dir, Lock),
     undo: &mut Undo<'a>,
 ) -> Result<Created> {
+    let state = state_of(id, &decision, "creating");
     let Decision { bundle, plan, engine, prepared, mut warnings } = decision;
-    let mut record = record(id, &bundle, &plan, engine)?;
+    let mut record = Record { keep_keyring: options.no_new_keyring, ..record(id, &bundle, &plan, engine)? };
     dir.write(&record)?;
-    let config_lock = dir.keep_config(&bundle.config)?;
+    dir.keep_config(&bundle.config)?;
+    let waits = dir.waits()?;
 
     let (mut group, more) = cgroup::Group::create(&plan.cgroup)?;
     warnings.extend(more);
@@ -141,16 +147,6 @@ fn carry_out<'a>(
         Until::Started => Gate::Socket(socket::listen_seqpacket(&dir, "start").during(|| "rendezvous")?),
     };
     let writer = Writer::choose(&plan.namespaces);
-    let state = State {
-        version: crate::spec::VERSION.to_owned(),
-        id: id.to_owned(),
-        status: "creating".to_owned(),
-        pid: 0,
-        bundle: bundle.dir.display().to_string(),
-        annotations: plan.annotations.clone(),
-        ..State::default()
-    };
-
     let score = OomScore::lend(prepared.procfs(), plan.process.oom_score_adj)?;
     process::set_dumpable(false)?;
     let new = at_clone(plan.namespaces.new);
@@ -159,7 +155,7 @@ fn carry_out<'a>(
         Cloned::Runtime(child) => child,
         Cloned::Init => {
             // The lock is the runtime's: with a copy open in here it would last as long as the container waits.
-            drop((channel, first, dir, lock));
+            drop((channel, first, dir, lock, score));
             init::main(Inherited {
                 plan: &plan,
                 engine,
@@ -173,15 +169,16 @@ fn carry_out<'a>(
                 keep_keyring: options.no_new_keyring,
                 may_set_groups: writer.leaves_setgroups(),
                 preserve_fds: options.preserve_fds,
-                _config_lock: config_lock,
+                waits,
+                dumpable_for_maps: writer.needs_dumpable(),
             })
         }
     };
-    score.take_back(prepared.procfs())?;
+    score.take_back()?;
     let (pid, pidfd) = (child.pid, child.pidfd.as_ref().map(fs::dup).transpose()?);
     undo.push("init", move || remove::end_child(pid, pidfd.as_ref()));
     // Ours are closed: end of file must mean that init is gone, and the lock is init's alone.
-    drop((inner, gate, birth, config_lock));
+    drop((inner, gate, birth, waits));
 
     record.pid = child.pid;
     let state = State { pid: child.pid, ..state };
@@ -192,9 +189,25 @@ fn carry_out<'a>(
     if let Some(file) = &options.pid_file {
         super::write_pid_file(file, child.pid)?;
     }
+    if until == Until::Started {
+        // Only now init may outlive us: all that is known of it is written down.
+        channel.send(&Message::Go)?;
+    }
     let started = Started { pid: child.pid, pidfd: child.pidfd, terminal, warnings };
     let kept = Kept { config: bundle.config, spec: bundle.spec };
     Ok(Created { started, channel, record, dir, kept })
+}
+
+/// What hooks read while there is no record.
+fn state_of(id: &str, decision: &Decision, status: &str) -> State {
+    State {
+        version: crate::spec::VERSION.to_owned(),
+        id: id.to_owned(),
+        status: status.to_owned(),
+        bundle: decision.bundle.dir.display().to_string(),
+        annotations: decision.plan.annotations.clone(),
+        ..State::default()
+    }
 }
 
 /// The container's groups, as the root file system is told of them: it doesn't know the cgroup module.
@@ -285,9 +298,14 @@ fn finish(record: &mut Record, procfs: &Procfs, dir: &Dir) -> Result<()> {
     state::append(dir, &super::event(record, "created"))
 }
 
-/// Gives the terminal's master to the console socket, if there is one.
+/// Gives the terminal's master to the console socket. Without one it is the caller's, to be shown on a terminal that
+/// ends lines itself; set before the program starts, which may look at it and set it as it was.
 pub(super) fn hand_over(terminal: Option<OwnedFd>, socket_path: Option<&Path>) -> Result<Option<OwnedFd>> {
-    let (Some(master), Some(path)) = (&terminal, socket_path) else { return Ok(terminal) };
+    let Some(master) = &terminal else { return Ok(None) };
+    let Some(path) = socket_path else {
+        pty::keep_line_ends(master).during(|| "terminal")?;
+        return Ok(terminal);
+    };
     let connected = socket::connect_stream(path).during(|| "--console-socket")?;
     socket::send(&connected, b"/dev/ptmx", &[master.as_fd()]).during(|| "--console-socket")?;
     Ok(None)

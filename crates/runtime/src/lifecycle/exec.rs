@@ -42,6 +42,8 @@ struct Inherited<'a> {
     user_namespace: bool,
     may_set_groups: bool,
     preserve_fds: u32,
+    /// The container whose session keyring is joined; `None` if it has the caller's.
+    keyring: Option<&'a str>,
 }
 
 impl Runtime {
@@ -135,11 +137,11 @@ fn clone(
         let targets = first.iter().chain(&later).map(Target::descriptor);
         let keep = targets.chain(birth.descriptors()).chain([inner.as_fd(), stage]);
         let keep: Vec<_> = keep.chain(procfs_stays.then_some(procfs.as_fd())).collect();
-        Ok(process::close_all_but(3 + options.preserve_fds, &keep)?)
+        Ok(process::close_all_but(options.preserve_fds.saturating_add(3), &keep)?)
     };
     match spawn::clone_init(Namespaces::empty(), &mut birth, &first, &shed)? {
         Cloned::Runtime(child) => {
-            score.take_back(procfs)?;
+            score.take_back()?;
             Ok((child, channel))
         }
         Cloned::Init => {
@@ -158,6 +160,7 @@ fn clone(
                 user_namespace,
                 may_set_groups,
                 preserve_fds: options.preserve_fds,
+                keyring: (!record.keep_keyring).then_some(record.id.as_str()),
             })
         }
     }
@@ -224,6 +227,9 @@ fn run(own: &mut Inherited) -> Result<engine::Program> {
     }
     // Before the terminal, which becomes this session's. Fails only if we lead a group already: then it's ours.
     let _ = process::setsid();
+    if let Some(id) = own.keyring {
+        program::session_keyring(id)?;
+    }
     if own.plan.terminal {
         let terminal = open_pty().during(|| "terminal")?;
         if let Some(size) = &own.plan.console_size {
@@ -242,7 +248,7 @@ fn run(own: &mut Inherited) -> Result<engine::Program> {
     own.channel.send(&Message::Ready(Default::default()))?;
     own.channel.wait_go()?;
     signal::reset_all()?;
-    process::close_range_cloexec(3 + own.preserve_fds)?;
+    process::close_range_cloexec(own.preserve_fds.saturating_add(3))?;
     program::seal(own.plan)?;
     Ok(found)
 }

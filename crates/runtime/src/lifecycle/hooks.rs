@@ -2,20 +2,29 @@
 
 use crate::error::{During, Error, Kind, Result};
 use crate::spec::{Hook, State};
-use forgeone_sys::{fs, process, signal};
+use forgeone_sys::{Errno, fs, process, signal};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// How much of a failed hook's output goes into the error.
 const OUTPUT_MAX: usize = 4096;
 
 /// Runs the hooks of a point in order; the first that fails ends it.
 pub(super) fn run(point: &str, hooks: &[Hook], state: &State) -> Result<()> {
-    for (i, hook) in hooks.iter().enumerate() {
-        run_one(hook, state).during(|| format!("hooks.{point}[{i}] {}", hook.path))?;
-    }
-    Ok(())
+    each(point, hooks, state).collect()
+}
+
+/// Runs all hooks that follow the container's end, whichever of them fail (runtime.md, "Lifecycle", 13).
+pub(super) fn run_poststop(hooks: &[Hook], state: &State) -> Result<()> {
+    let errors = each("poststop", hooks, state).filter_map(Result::err).collect();
+    Error::all(errors).map_or(Ok(()), Err)
+}
+
+fn each(point: &str, hooks: &[Hook], state: &State) -> impl Iterator<Item = Result<()>> {
+    let named = move |i: usize, hook: &Hook| format!("hooks.{point}[{i}] {}", hook.path);
+    hooks.iter().enumerate().map(move |(i, hook)| run_one(hook, state).during(|| named(i, hook)))
 }
 
 fn run_one(hook: &Hook, state: &State) -> Result<()> {
@@ -34,6 +43,8 @@ fn run_one(hook: &Hook, state: &State) -> Result<()> {
     }
     command.env_clear().envs(hook.env.iter().map(|pair| pair.split_once('=').unwrap_or((pair, ""))));
     command.stdin(Stdio::from(input)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
+    // The door has them all blocked, to pass them on to the program.
+    signal::reset_all_in(&mut command);
     let child = command.spawn().map_err(|e| Error::new(Kind::Hook, e.to_string()))?;
     wait(child, hook.timeout).map_err(|cause| Error::new(Kind::Hook, with_output(cause, &output)))
 }
@@ -42,7 +53,7 @@ fn run_one(hook: &Hook, state: &State) -> Result<()> {
 fn wait(mut child: Child, timeout: Option<i64>) -> std::result::Result<(), String> {
     if let Some(seconds) = timeout {
         let milliseconds = i32::try_from(seconds.saturating_mul(1000)).unwrap_or(i32::MAX);
-        if !ends_within(&child, milliseconds)? {
+        if !ends_within(&mut child, milliseconds)? {
             let killed = child.kill().and_then(|()| child.wait());
             return Err(match killed {
                 Ok(_) => format!("killed after its time-out of {seconds} s"),
@@ -58,9 +69,24 @@ fn wait(mut child: Child, timeout: Option<i64>) -> std::result::Result<(), Strin
     }
 }
 
-fn ends_within(child: &Child, milliseconds: i32) -> std::result::Result<bool, String> {
-    let pidfd = process::pidfd_open(child.id() as i32).map_err(|e| e.to_string())?;
-    signal::wait_readable(pidfd.as_fd(), Some(milliseconds)).map_err(|e| e.to_string())
+fn ends_within(child: &mut Child, milliseconds: i32) -> std::result::Result<bool, String> {
+    match process::pidfd_open(child.id() as i32) {
+        Ok(pidfd) => signal::wait_readable(pidfd.as_fd(), Some(milliseconds)).map_err(|e| e.to_string()),
+        // Before Linux 5.3, or a filter's answer: it has to be looked at again and again.
+        Err(e) if matches!(e.errno(), Errno::NOSYS | Errno::PERM) => {
+            let deadline = Instant::now() + Duration::from_millis(milliseconds.max(0) as u64);
+            loop {
+                if child.try_wait().map_err(|e| e.to_string())?.is_some() {
+                    return Ok(true);
+                }
+                if Instant::now() >= deadline {
+                    return Ok(false);
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        Err(e) => Err(e.to_string()),
+    }
 }
 
 fn with_output(cause: String, output: &impl AsFd) -> String {

@@ -39,6 +39,12 @@ impl Writer {
         if only_own { Self::OwnIds } else { Self::Helpers }
     }
 
+    /// Whether the files in `/proc` that the maps are written to have to belong to init's user: newuidmap(1) and the
+    /// kernel look at that, unless root writes.
+    pub(super) fn needs_dumpable(self) -> bool {
+        matches!(self, Self::OwnIds | Self::Helpers)
+    }
+
     /// Whether init can set supplementary groups afterwards.
     pub(super) fn leaves_setgroups(self) -> bool {
         self != Self::OwnIds

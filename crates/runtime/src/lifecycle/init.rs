@@ -14,7 +14,7 @@ use crate::plan::namespaces::KINDS;
 use crate::spec::State;
 use crate::{cgroup, fs as rootfs};
 use forgeone_sys::process::{self, Namespaces};
-use forgeone_sys::{credentials, keyring, net, pty, signal, socket, uts};
+use forgeone_sys::{credentials, net, pty, signal, socket, uts};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// How init learns that it may execute the program.
@@ -51,8 +51,10 @@ pub(super) struct Inherited<'a> {
     pub may_set_groups: bool,
     /// How many descriptors from 3 on the program gets.
     pub preserve_fds: u32,
+    /// Whether the runtime can only write the id maps of a process that is dumpable.
+    pub dumpable_for_maps: bool,
     /// Holds the lock that says "not executed yet" by being open; closed by exec.
-    pub _config_lock: OwnedFd,
+    pub waits: OwnedFd,
 }
 
 impl Inherited<'_> {
@@ -100,7 +102,9 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
     enter_late_namespaces(own)?;
     // Before the terminal, which becomes this session's. Fails only if we lead a group already: then it's ours.
     let _ = process::setsid();
-    session_keyring(own)?;
+    if !own.keep_keyring {
+        program::session_keyring(&own.state.id)?;
+    }
     if plan.loopback {
         net::loopback_up().during(|| "bring up the loopback interface")?;
     }
@@ -120,8 +124,22 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
         process::personality(personality).during(|| "linux.personality")?;
     }
     let program = program::assume(&plan.process, &caller)?;
-    own.channel.send(&Message::Ready(namespaces(&procfs)?))?;
+    let namespaces = namespaces(&procfs)?;
+    drop(procfs);
+    shed(own)?;
+    own.channel.send(&Message::Ready(namespaces))?;
     Ok(program)
+}
+
+/// Closes all but what the wait needs: init may wait for long, and has nothing of the host's, nor of whoever called the
+/// runtime, in its hands meanwhile. The hooks that follow are programs of the container.
+fn shed(own: &Inherited) -> Result<()> {
+    let gate = match &own.gate {
+        Gate::Socket(listener) => Some(listener.as_fd()),
+        Gate::Channel => None,
+    };
+    let keep: Vec<_> = [own.channel.as_fd(), own.waits.as_fd()].into_iter().chain(gate).collect();
+    Ok(process::close_all_but(own.preserve_fds.saturating_add(3), &keep)?)
 }
 
 /// Inode numbers of our namespaces; 0 for a kind that this kernel doesn't have. Ours to read: nobody else may look
@@ -138,8 +156,9 @@ fn namespaces(procfs: &Procfs) -> Result<[u64; KINDS_OF_NAMESPACES]> {
 fn become_root(own: &Inherited) -> Result<()> {
     let namespaces = &own.plan.namespaces;
     if namespaces.new.contains(Namespaces::USER) {
-        // An unprivileged runtime may only write the maps of a process that is dumpable.
-        process::set_dumpable(true)?;
+        // Not for root: the user who made it has every right over a user namespace, so that even a process without
+        // capabilities, in a container that shares its PID namespace, could trace us with the host still in hand.
+        process::set_dumpable(own.dumpable_for_maps)?;
         own.channel.send(&Message::MapIds)?;
         own.channel.wait_go()?;
     }
@@ -173,18 +192,6 @@ fn enter_late_namespaces(own: &Inherited) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// A session keyring of the container's own, so that the runtime's isn't inherited. Kernels without keyrings
-/// have nothing to inherit.
-fn session_keyring(own: &Inherited) -> Result<()> {
-    if own.keep_keyring {
-        return Ok(());
-    }
-    match keyring::join_session_keyring(format!("_ses.{}", own.state.id)) {
-        Err(e) if e.errno() == forgeone_sys::Errno::NOSYS => Ok(()),
-        joined => joined.map(drop).during(|| "session keyring"),
-    }
 }
 
 /// The root file system, with the hooks and the terminal at their places in its making.
@@ -232,10 +239,9 @@ enum Waited {
 
 /// Waits until the program may be executed.
 fn wait(own: &Inherited) -> Result<Waited> {
-    let Gate::Socket(listener) = &own.gate else {
-        own.channel.wait_go()?;
-        return Ok(Waited::Runtime);
-    };
+    // From `create` as well: a runtime that died before it wrote down who we are leaves nobody who could start us.
+    own.channel.wait_go()?;
+    let Gate::Socket(listener) = &own.gate else { return Ok(Waited::Runtime) };
     let creator = own.channel.peer()?;
     loop {
         let starter = Channel::from_socket(socket::accept(listener)?);
@@ -262,9 +268,8 @@ fn last(own: &Inherited, program: &Program) -> Error {
 fn last_steps(own: &Inherited) -> Result<()> {
     let state = State { pid: process::getpid(), status: "created".to_owned(), ..own.state.clone() };
     hooks::run("startContainer", &own.plan.hooks.start_container, &state)?;
-    // Before the filter, which may forbid it: signals as the program expects them, and no stray descriptor.
+    // Signals as the program expects them.
     signal::reset_all()?;
-    process::close_range_cloexec(3 + own.preserve_fds)?;
     program::seal(&own.plan.process)
 }
 

@@ -29,7 +29,8 @@ use crate::error::{During, Error, Kind, Result};
 use crate::fs::Procfs;
 use crate::spec::{self, State};
 use crate::state::{self, Event, Record, Root};
-use forgeone_sys::fs::{self as files, Mode, OFlags};
+use forgeone_sys::Errno;
+use forgeone_sys::fs::{self as files, AtFlags, Mode, OFlags};
 use forgeone_trust as trust;
 use status::Kept;
 use std::cell::OnceCell;
@@ -210,7 +211,12 @@ fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     let write = || -> Result<()> {
         let dir = files::open(parent, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
         let new = format!(".{}.{pid}", name.to_string_lossy());
-        let create = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
+        // The directory may be everybody's: what somebody put there under this name isn't written to.
+        match files::unlinkat(&dir, new.as_str(), AtFlags::empty()) {
+            Err(e) if e.errno() != Errno::NOENT => return Err(e.into()),
+            _ => {}
+        }
+        let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let file = files::openat(&dir, new.as_str(), create, Mode::from_raw_mode(0o666))?;
         files::write_all(&file, pid.to_string().as_bytes())?;
         Ok(files::renameat(&dir, new.as_str(), &dir, name)?)

@@ -5,13 +5,15 @@
 
 use crate::error::{During, Result};
 use crate::fs::Procfs;
+use forgeone_sys::{OwnedFd, fs};
 
 const FILE: &str = "self/oom_score_adj";
 
 /// What is to be taken back.
 #[must_use]
 pub(super) struct OomScore {
-    own: Option<Vec<u8>>,
+    /// What it was, and the file: once we aren't dumpable, an unprivileged runtime may not open it again.
+    own: Option<(Vec<u8>, OwnedFd)>,
 }
 
 impl OomScore {
@@ -23,13 +25,14 @@ impl OomScore {
         if own.trim_ascii() == score.as_bytes() {
             return Ok(Self { own: None });
         }
-        procfs.write(FILE, score.as_bytes()).during(|| format!("process.oomScoreAdj {score}"))?;
-        Ok(Self { own: Some(own) })
+        let file = procfs.open_for_writing(FILE).during(|| "process.oomScoreAdj")?;
+        fs::write_once(&file, score.as_bytes()).during(|| format!("process.oomScoreAdj {score}"))?;
+        Ok(Self { own: Some((own, file)) })
     }
 
     /// Becomes what we were. A score that was never below may always be returned to (proc_pid_oom_score_adj(5)).
-    pub(super) fn take_back(self, procfs: &Procfs) -> Result<()> {
-        let Some(own) = self.own else { return Ok(()) };
-        procfs.write(FILE, own.trim_ascii()).during(|| "process.oomScoreAdj")
+    pub(super) fn take_back(self) -> Result<()> {
+        let Some((own, file)) = self.own else { return Ok(()) };
+        fs::write_once(&file, own.trim_ascii()).during(|| "process.oomScoreAdj")
     }
 }

@@ -8,7 +8,7 @@ use crate::fs::{Procfs, users};
 use crate::plan::process::ProcessPlan;
 use forgeone_sys::fs::{self, FileType, Mode, OFlags};
 use forgeone_sys::process::{self, SchedAttr};
-use forgeone_sys::{Errno, credentials, pty, rlimit, seccomp};
+use forgeone_sys::{Errno, credentials, keyring, pty, rlimit, seccomp};
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -129,6 +129,25 @@ fn scheduler_flags(words: &[String]) -> Result<u64> {
         let found = known.iter().find(|(name, _)| name == word);
         found.map(|(_, flag)| flags | flag).ok_or_else(|| unknown("process.scheduler.flags", word))
     })
+}
+
+/// A session keyring of the container's own, so that the runtime's isn't inherited: `exec` gets the one that init has
+/// made, which its owner may search. Kernels without keyrings have nothing to inherit.
+pub(super) fn session_keyring(id: &str) -> Result<()> {
+    /// keyrings(7): the permission of the owner to find it by its name.
+    const USER_SEARCH: u32 = 0x0008_0000;
+    let join = || -> forgeone_sys::Result<()> {
+        let ring = keyring::join_session_keyring(format!("_ses.{id}"))?;
+        let permissions = keyring::keyring_permissions(ring)?;
+        if permissions & USER_SEARCH != 0 {
+            return Ok(());
+        }
+        keyring::keyring_set_permissions(ring, permissions | USER_SEARCH)
+    };
+    match join() {
+        Err(e) if e.errno() == Errno::NOSYS => Ok(()),
+        joined => joined.during(|| "session keyring"),
+    }
 }
 
 /// Whether there are labels of a security module to be written.

@@ -3,6 +3,7 @@
 use super::{Runtime, Status, hooks};
 use crate::cgroup::Group;
 use crate::error::{During, Error, Kind, Result};
+use crate::spec::Hooks;
 use crate::state::{self, Dir, Record};
 use forgeone_sys::Errno;
 use forgeone_sys::process::{self, Exit};
@@ -47,7 +48,9 @@ impl Runtime {
             Ok(pidfd) if self.is_init(record)? => gone_is_fine(process::pidfd_send_signal(&pidfd, signal)),
             Ok(_) => Ok(()),
             Err(e) if e.errno() == Errno::SRCH => Ok(()),
-            Err(_) => gone_is_fine(process::kill(record.pid, signal)),
+            // No pidfds: the number may be another's by the time of the call, but not yet.
+            Err(_) if self.is_init(record)? => gone_is_fine(process::kill(record.pid, signal)),
+            Err(_) => Ok(()),
         }
     }
 
@@ -115,16 +118,28 @@ impl Runtime {
         }
     }
 
+    /// Takes away a container that didn't get to run, and then runs the hooks after the end (runtime.md, "Lifecycle",
+    /// 12 and 13); gives all errors.
+    pub(super) fn give_up(&self, record: &Record, dir: &Dir, hooks: Option<&Hooks>, cause: Error) -> Error {
+        let done = self.take_away(record, dir).and_then(|()| run_poststop(hooks, record));
+        let errors = [Err(cause.clone()), done].into_iter().filter_map(Result::err);
+        Error::all(errors.collect()).unwrap_or(cause)
+    }
+
     /// The hooks after the end; that one fails is a warning, since the container is gone (runtime.md, "Lifecycle").
     fn poststop(&self, id: &str, record: &Record, config: &Result<Vec<u8>>) -> Vec<String> {
         let run = || -> Result<()> {
             let config = config.as_ref().map_err(Clone::clone)?;
             let spec = crate::bundle::parse(config)?;
-            let Some(list) = spec.hooks else { return Ok(()) };
-            hooks::run("poststop", &list.poststop, &super::spec_state(record, Status::Stopped))
+            run_poststop(spec.hooks.as_ref(), record)
         };
         run().err().map(|e| format!("container \"{id}\": {e}")).into_iter().collect()
     }
+}
+
+fn run_poststop(hooks: Option<&Hooks>, record: &Record) -> Result<()> {
+    let Some(hooks) = hooks else { return Ok(()) };
+    hooks::run_poststop(&hooks.poststop, &super::spec_state(record, Status::Stopped))
 }
 
 fn gone_is_fine(sent: forgeone_sys::Result<()>) -> Result<()> {

@@ -34,9 +34,9 @@ impl Runtime {
             Err(e) => {
                 // Our own child: it has to be reaped as well.
                 let ended = super::remove::end_child(created.started.pid, created.started.pidfd.as_ref());
-                let removed = self.take_away(&created.record, &created.dir);
-                let errors = [Err(e.clone()), ended, removed].into_iter().filter_map(Result::err);
-                Err(Error::all(errors.collect()).unwrap_or(e))
+                let hooks = created.kept.spec.hooks.as_ref();
+                let e = self.give_up(&created.record, &created.dir, hooks, e);
+                Err(Error::all(std::iter::once(e.clone()).chain(ended.err()).collect()).unwrap_or(e))
             }
         }
     }
@@ -44,7 +44,8 @@ impl Runtime {
     /// Starts the program of a created container.
     ///
     /// # Errors
-    /// [`Kind::State`] if it isn't created, [`Kind::Program`] if the program can't be executed.
+    /// [`Kind::State`] if it isn't created, [`Kind::Program`] if the program can't be executed, [`Kind::Hook`] if a
+    /// hook fails: the container is removed then (runtime.md, "Lifecycle", 7 and 9).
     pub fn start(&self, id: &str) -> Result<()> {
         let container = self.find(id)?;
         let _lock = container.dir.lock()?;
@@ -57,12 +58,23 @@ impl Runtime {
         }
         ask_start(id, container.kept()?)?;
         let channel = socket::connect_seqpacket(&container.dir, "start").during(|| "rendezvous")?;
-        go(&Channel::from_socket(channel))?;
-        match fs::unlinkat(&container.dir, "start", AtFlags::empty()) {
-            Err(e) if e.errno() != Errno::NOENT => return Err(e.into()),
-            _ => {}
+        let kept = container.kept()?;
+        let started = go(&Channel::from_socket(channel))
+            .and_then(|()| forget_rendezvous(&container.dir))
+            .and_then(|()| after_start(record, &container.dir, kept));
+        match started {
+            Err(e) if e.kind() == Kind::Hook => {
+                Err(self.give_up(record, &container.dir, kept.spec.hooks.as_ref(), e))
+            }
+            started => started,
         }
-        after_start(record, &container.dir, container.kept()?)
+    }
+}
+
+fn forget_rendezvous(dir: &Dir) -> Result<()> {
+    match fs::unlinkat(dir, "start", AtFlags::empty()) {
+        Err(e) if e.errno() != Errno::NOENT => Err(e.into()),
+        _ => Ok(()),
     }
 }
 

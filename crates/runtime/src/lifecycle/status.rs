@@ -6,7 +6,7 @@
 //! ```
 //!
 //! - creating: the record isn't complete and somebody holds the directory's lock
-//! - created: init lives and still holds the lock of `config.json`, which exec closes
+//! - created: init lives and still holds the lock of `waits`, which exec closes
 //! - paused: its cgroup is frozen
 //! - stopped: init is gone, or is another process by now (start time, boot)
 

@@ -3,7 +3,8 @@
 //! ```text
 //! <root>/<id>/            0711, also the lock: flock of the directory
 //!   state.json            Record, replaced whole; written before the first side effect
-//!   config.json           the bundle's config as it was at create; init holds its flock until it executes the program
+//!   config.json           the bundle's config as it was at create
+//!   waits                 empty; init holds its flock until it executes the program
 //!   start                 the rendezvous socket: from created to started
 //!   events                one JSON object a line, append only
 //! ```
@@ -55,6 +56,8 @@ object! {
         pub mounts: Vec<MountKey> = "mounts",
         /// Inode numbers of the container's own namespaces, by their name in `/proc/PID/ns`.
         pub namespaces: BTreeMap<String, u64> = "namespaces",
+        /// Whether the container has the session keyring of whoever created it.
+        pub keep_keyring: bool = "keepKeyring",
         /// cgroups.
         pub cgroup: cgroup::Paths = "cgroup",
         /// The group's inode number on cgroup2, by which the kernel's tracing knows it; 0 without cgroup2.

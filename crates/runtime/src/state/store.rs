@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 /// `state.json` and `config.json` of a container are read up to this size.
 const FILE_MAX: usize = crate::bundle::CONFIG_MAX;
 
+const WAITS: &str = "waits";
+
 const OPEN_DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW);
 
 /// The state root.
@@ -157,8 +159,7 @@ impl Dir {
 
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let new = format!(".{name}.new");
-        let create = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
-        let fd = fs::openat(self, new.as_str(), create, Mode::from_raw_mode(0o600))?;
+        let fd = self.make(&new)?;
         fs::write_all(&fd, bytes)?;
         fs::fsync(&fd)?;
         fs::renameat(self, new.as_str(), self, name)?;
@@ -184,14 +185,23 @@ impl Dir {
         Ok(Some(record))
     }
 
-    /// Keeps the config and locks it; init inherits the descriptor and so holds the lock until it executes.
-    pub fn keep_config(&self, config: &[u8]) -> Result<OwnedFd> {
-        let create = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
-        let fd =
-            fs::openat(self, "config.json", create, Mode::from_raw_mode(0o600)).during(|| "config.json")?;
-        fs::write_all(&fd, config).during(|| "config.json")?;
-        fs::flock_exclusive(&fd).during(|| "config.json")?;
+    /// Keeps the config.
+    pub fn keep_config(&self, config: &[u8]) -> Result<()> {
+        let fd = self.make("config.json").during(|| "config.json")?;
+        fs::write_all(&fd, config).during(|| "config.json")
+    }
+
+    /// What init inherits and so holds the lock of, until it executes. A file of its own and empty: whoever may trace
+    /// init while it waits can open it for writing, and hooks are read from the config.
+    pub fn waits(&self) -> Result<OwnedFd> {
+        let fd = self.make(WAITS).during(|| WAITS)?;
+        fs::flock_exclusive(&fd).during(|| WAITS)?;
         Ok(fd)
+    }
+
+    fn make(&self, name: &str) -> forgeone_sys::Result<OwnedFd> {
+        let create = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
+        fs::openat(self, name, create, Mode::from_raw_mode(0o600))
     }
 
     /// The config as it was at create.
@@ -199,9 +209,9 @@ impl Dir {
         fs::read_file_at(self, "config.json", FILE_MAX).during(|| "config.json")
     }
 
-    /// Whether init has not executed the program yet: it still holds the config's lock.
+    /// Whether init has not executed the program yet: it still holds the lock.
     pub fn init_waits(&self) -> Result<bool> {
-        let fd = fs::openat(self, "config.json", OFlags::RDONLY, Mode::empty())?;
+        let fd = fs::openat(self, WAITS, OFlags::RDONLY, Mode::empty())?;
         // Shared: two who look at the same time must not take each other for init.
         Ok(!fs::try_flock_shared(&fd)?)
     }

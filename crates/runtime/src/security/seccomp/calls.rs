@@ -7,13 +7,13 @@
 //!    "greater", then the larger of two numbers (of "less", the smaller), then the longer list;
 //! 3. a rule whose conditions begin with all those of an earlier one never decides.
 //!
-//! libseccomp refuses some profiles that break the third rule; here the earlier rule counts, with a warning.
+//! libseccomp refuses some profiles that break the third rule; here the earlier rule counts, with a hint.
 
 use super::arch::Arch;
 use super::numbers::{COUNT, Name};
 use super::profile::{Condition, Decision, ERRNO, Op, Policy};
 use super::ranges::Plan;
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// What to do with a system call.
@@ -78,19 +78,9 @@ impl Calls {
                 None => decided.push((number, decision.order, Verdict::Return(decision.action))),
             }
         }
+        let native = arch.name == policy.archs[0].name;
         for (number, candidates) in dependent {
-            let (chosen, hidden) = choose(arch, candidates);
-            let verdict = match chosen {
-                Chosen::Always(action) => Verdict::Return(action),
-                Chosen::Sometimes(list) => {
-                    plan.cases.push(Cases { arch, list });
-                    Verdict::Cases(plan.cases.len() as u32 - 1)
-                }
-            };
-            if arch.name == policy.archs[0].name {
-                plan.hints.extend(hidden);
-            }
-            decided.push((number, 0, verdict));
+            decided.push((number, 0, verdict(arch, candidates, native, plan)));
         }
         let limit = policy.enosys.then(|| highest(policy, arch)).flatten();
         if limit.is_some() && arch.zero_is_unknown {
@@ -141,13 +131,8 @@ fn highest(policy: &Policy, arch: &Arch) -> Option<u32> {
     named.filter_map(|name| arch.number(name)).max().filter(|number| *number != 0)
 }
 
-enum Chosen {
-    Always(u32),
-    Sometimes(Vec<Case>),
-}
-
-/// Resolves the rules for one number of `arch`, and warns of those that never decide; see the module's text.
-fn choose(arch: &Arch, mut candidates: Vec<Candidate>) -> (Chosen, Vec<String>) {
+/// Resolves the rules for one number; see the module's text. `hint` is for rules that never decide.
+fn verdict(arch: &'static Arch, mut candidates: Vec<Candidate>, hint: bool, plan: &mut Plan) -> Verdict {
     candidates.sort_by_key(|candidate| candidate.decision.order);
     for candidate in &mut candidates {
         if !arch.wide {
@@ -156,26 +141,37 @@ fn choose(arch: &Arch, mut candidates: Vec<Candidate>) -> (Chosen, Vec<String>) 
         // `argument & 0 == 0` holds always.
         candidate.conditions.retain(|condition| condition.mask != 0);
     }
-    if let Some(always) = candidates.iter().find(|candidate| candidate.conditions.is_empty()) {
-        let hints = candidates.iter().filter_map(|hidden| hides(always, hidden)).collect();
-        return (Chosen::Always(always.decision.action), hints);
-    }
     let mut hints = Vec::new();
+    let always = candidates.iter().find(|candidate| candidate.conditions.is_empty());
+    let verdict = if let Some(always) = always {
+        hints.extend(candidates.iter().filter_map(|hidden| hides(always, hidden)));
+        Verdict::Return(always.decision.action)
+    } else {
+        plan.cases.push(Cases { arch, list: cases(&candidates, &mut hints) });
+        Verdict::Cases(plan.cases.len() as u32 - 1)
+    };
+    if hint {
+        plan.hints.extend(hints);
+    }
+    verdict
+}
+
+/// The cases in the order in which they are tried, without those that never decide.
+fn cases(candidates: &[Candidate], hints: &mut Vec<String>) -> Vec<Case> {
     let mut kept: BTreeMap<&[Condition], &Candidate> = BTreeMap::new();
-    for candidate in &candidates {
+    for candidate in candidates {
         let conditions = &candidate.conditions[..];
         match (1..=conditions.len()).find_map(|length| kept.get(&conditions[..length])) {
             Some(earlier) => hints.extend(hides(earlier, candidate)),
             None => _ = kept.insert(conditions, candidate),
         }
     }
-    let mut chosen: Vec<&Candidate> = kept.into_values().collect();
-    chosen.sort_by(|a, b| precedence(a, b));
-    let case = |c: &Candidate| Case { conditions: c.conditions.clone(), action: c.decision.action };
-    (Chosen::Sometimes(chosen.into_iter().map(case).collect()), hints)
+    let mut kept: Vec<&Candidate> = kept.into_values().collect();
+    kept.sort_by_cached_key(|candidate| (precedence(candidate), candidate.decision.order));
+    kept.iter().map(|c| Case { conditions: c.conditions.clone(), action: c.decision.action }).collect()
 }
 
-/// What to warn of if `hidden` can't decide because of `rule`. Not if it would decide the same, nor if it hides
+/// What to hint at if `hidden` can't decide because of `rule`. Not if it would decide the same, nor if it hides
 /// because a call is made through another, which its author may not have thought of.
 fn hides(rule: &Candidate, hidden: &Candidate) -> Option<String> {
     let (decision, earlier) = (hidden.decision, rule.decision);
@@ -185,17 +181,15 @@ fn hides(rule: &Candidate, hidden: &Candidate) -> Option<String> {
     Some(super::profile::hidden(decision.source, hidden.name, earlier.source))
 }
 
-/// Which of two rules is tried first.
-fn precedence(a: &Candidate, b: &Candidate) -> Ordering {
-    let ranks = |candidate: &Candidate| {
-        let ranks = candidate.conditions.iter().map(|condition| match condition.op {
-            Op::Eq | Op::Ne | Op::MaskedEq => (condition.arg, 3, condition.value),
-            Op::Lt | Op::Le => (condition.arg, 2, !condition.value),
-            Op::Gt | Op::Ge => (condition.arg, 1, condition.value),
-        });
-        ranks.map(Some).chain([None]).map(Reverse).collect::<Vec<_>>()
-    };
-    ranks(a).cmp(&ranks(b)).then(a.decision.order.cmp(&b.decision.order))
+/// Sorts a rule among others: what is tried first is smaller.
+fn precedence(candidate: &Candidate) -> Vec<Reverse<Option<(u8, u8, u64)>>> {
+    let ranks = candidate.conditions.iter().map(|condition| match condition.op {
+        Op::Eq | Op::Ne | Op::MaskedEq => (condition.arg, 3, condition.value),
+        Op::Lt | Op::Le => (condition.arg, 2, !condition.value),
+        Op::Gt | Op::Ge => (condition.arg, 1, condition.value),
+    });
+    // The end is larger than anything, so a longer list comes before what it begins with.
+    ranks.map(Some).chain([None]).map(Reverse).collect()
 }
 
 /// Cuts a condition to the lower half of the argument, as libseccomp does on 32-bit ABIs.

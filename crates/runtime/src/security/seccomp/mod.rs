@@ -12,8 +12,8 @@
 //!
 //! - Names of ABIs, calls and flags that nobody knows are warned about, not refused (runc refuses ABIs and flags,
 //!   and is silent about calls).
-//! - An `errnoRet` for an action that has none is refused, as the specification asks (runc ignores it), and so is one
-//!   over 65535 (runc cuts it down).
+//! - An `errnoRet` for an action that has none is refused, as the specification asks (runc ignores it), and one over
+//!   65535, too (runc cuts it down).
 //! - Where rules of one call overlap with different actions, the order is libseccomp's as its documentation and its
 //!   sorting have it (calls.rs); the cases in which libseccomp mixes rules up or refuses them by accident aren't
 //!   imitated.

@@ -49,8 +49,11 @@ const NOTIFY: u32 = 0x7fc0_0000;
 const TRACE: u32 = 0x7ff0_0000;
 
 const EPERM: u32 = 1;
-/// The largest errno that the kernel returns; it cuts larger ones down to this.
+/// The largest errno that the kernel returns (it would cut larger ones down to this).
 const MAX_ERRNO: u32 = 4095;
+
+/// Rules with conditions, by call and alternative: more than any program holds, fewer than exhaust memory.
+const MOST_CONDITIONAL: usize = 1 << 16;
 
 /// A comparison with an argument of the system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -150,7 +153,7 @@ impl Policy {
 
     fn read_default(&mut self, profile: &Seccomp) -> Result<()> {
         let (text, errno) = (&profile.default_action, profile.default_errno_ret);
-        self.default = self.action(text, errno, Place::Default)?;
+        self.default = Self::action(text, errno, Place::Default)?;
         if self.default == NOTIFY {
             // It would stop this program before it could hand over the descriptor to be notified by.
             return Err(wrong("defaultAction", "SCMP_ACT_NOTIFY is for single system calls only"));
@@ -182,7 +185,7 @@ impl Policy {
 
     fn read_rule(&mut self, source: u32, rule: &SyscallRule) -> Result<()> {
         let field = |name: &str| format!("syscalls[{source}].{name}");
-        let action = self.action(&rule.action, rule.errno_ret, Place::Rule(source))?;
+        let action = Self::action(&rule.action, rule.errno_ret, Place::Rule(source))?;
         if rule.names.is_empty() {
             self.warn(field("names"), "empty: the rule is for nothing");
             return Ok(());
@@ -198,7 +201,7 @@ impl Policy {
                 return Err(wrong(field("action"), "SCMP_ACT_NOTIFY can't be used for write"));
             }
             match Name::find(text) {
-                Some(name) => self.add(name, action, source, alternatives),
+                Some(name) => self.add(name, action, source, alternatives)?,
                 None => {
                     self.warn(field(&format!("names[{index}]")), format_args!("unknown system call {text:?}"))
                 }
@@ -226,10 +229,10 @@ impl Policy {
     }
 
     /// Adds a rule for one call, unless it would change nothing.
-    fn add(&mut self, name: Name, action: u32, source: u32, alternatives: Alternatives) {
+    fn add(&mut self, name: Name, action: u32, source: u32, alternatives: Alternatives) -> Result<()> {
         self.named[name.row()] = true;
         if action == self.default {
-            return;
+            return Ok(());
         }
         let decision = Decision { action, order: self.rules, source };
         self.rules += 1;
@@ -245,6 +248,11 @@ impl Policy {
         } else {
             self.sometimes.push(Conditional { name, decision, conditions: (from, to) });
         }
+        if self.sometimes.len() > MOST_CONDITIONAL {
+            let cause = format_args!("more than {MOST_CONDITIONAL} rules with conditions");
+            return Err(wrong(format_args!("syscalls[{source}]"), cause));
+        }
+        Ok(())
     }
 
     fn read_flags(&mut self, profile: &Seccomp) -> Result<()> {
@@ -282,21 +290,19 @@ impl Policy {
     }
 
     /// The kernel's return value for an action with its errno.
-    fn action(&mut self, text: &str, errno: Option<u32>, place: Place) -> Result<u32> {
+    fn action(text: &str, errno: Option<u32>, place: Place) -> Result<u32> {
         let Some((_, action)) = ACTIONS.iter().find(|(name, _)| *name == text) else {
             return Err(wrong(place.action(), format_args!("unknown action {text:?}")));
         };
-        match (*action, errno) {
-            (ERRNO | TRACE, Some(data)) if data > u32::from(u16::MAX) => {
-                Err(wrong(place.errno(), format_args!("{data}: larger than 65535")))
-            }
-            (ERRNO, Some(errno)) if errno > MAX_ERRNO => {
-                self.warn(place.errno(), format_args!("{errno}: the kernel returns {MAX_ERRNO} instead"));
-                Ok(ERRNO | MAX_ERRNO)
-            }
-            (ERRNO | TRACE, data) => Ok(action | data.unwrap_or(EPERM)),
-            (_, Some(_)) => Err(wrong(place.errno(), format_args!("{text} has none"))),
-            (_, None) => Ok(*action),
+        let most = match *action {
+            ERRNO => MAX_ERRNO,
+            TRACE => u32::from(u16::MAX),
+            _ if errno.is_some() => return Err(wrong(place.errno(), format_args!("{text} has none"))),
+            _ => return Ok(*action),
+        };
+        match errno.unwrap_or(EPERM) {
+            data if data > most => Err(wrong(place.errno(), format_args!("{data}: not 0 to {most}"))),
+            data => Ok(action | data),
         }
     }
 

@@ -6,7 +6,6 @@
 //! x86_64 with x32:   0 ─ calls ─ limit ─ ENOSYS ─ 2^30 ─ x32's ─ its limit ─ ENOSYS
 //! ```
 //!
-//!
 //! Below 0x8000_0000 and from there on the same limits hold, by bit 30, which is x32's; but only the lower half has
 //! calls. The number -1 gets the default where x32 isn't, since a tracer skips a call with it.
 

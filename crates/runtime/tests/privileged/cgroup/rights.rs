@@ -25,8 +25,10 @@ pub(crate) fn without_rights_there_is_no_group() {
         credentials::setresuid(65534).unwrap();
         let (mut group, warnings) = create("", r#"{"devices": [{"allow": false}]}"#, true).unwrap();
         assert!(group.paths().is_empty());
-        assert_eq!(warnings.len(), 10, "{warnings:?}");
-        assert!(warnings[0].starts_with("cgroup: mkdirat(AT_FDCWD, \"/sys/fs/cgroup/"), "{warnings:?}");
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        let expected =
+            "no group in 10 of the cgroup hierarchies, for lack of rights: cgroup: mkdirat(AT_FDCWD, ";
+        assert!(warnings[0].starts_with(expected), "{warnings:?}");
         let birth = group.birth().unwrap();
         assert!(birth.into_cgroup().is_none());
         birth.enter_v1().unwrap();

@@ -14,7 +14,7 @@ impl Data {
     /// The word at an offset. Halves of 64-bit fields stand in the machine's order.
     fn word(&self, offset: u32, big_endian: bool) -> u32 {
         let field = |value: u64| {
-            let first = offset % 8 == 0;
+            let first = offset.is_multiple_of(8);
             if first == big_endian { (value >> 32) as u32 } else { value as u32 }
         };
         match offset {
@@ -35,7 +35,7 @@ pub(super) fn check(program: &[Instruction]) -> Result<(), String> {
     for (at, i) in program.iter().enumerate() {
         let left = program.len() - at - 1;
         let ok = match i.code {
-            0x20 => i.k % 4 == 0 && i.k < 64,
+            0x20 => i.k.is_multiple_of(4) && i.k < 64,
             0x54 | 0x06 => true,
             0x05 => (i.k as usize) < left,
             0x15 | 0x25 | 0x35 | 0x45 => usize::from(i.jt.max(i.jf)) < left,

@@ -3,9 +3,8 @@
 use super::Instruction;
 use crate::security::seccomp::arch::Machine;
 use crate::spec::{Seccomp, SyscallArg};
-use libseccomp::{
-    ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall, error::SeccompError,
-};
+use libseccomp::error::{SeccompErrno, SeccompError};
+use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 use std::io::Read;
 use std::str::FromStr;
 
@@ -17,7 +16,10 @@ pub(super) fn compile(profile: &Seccomp, machine: &Machine) -> Option<Vec<Instru
     if machine.native.big_endian || ScmpSyscall::from_name_by_arch("read", native).is_err() {
         return None;
     }
-    Some(add_rules(profile, machine, native).unwrap())
+    match add_rules(profile, machine, native) {
+        Err(e) if e.errno() == Some(SeccompErrno::EEXIST) => None, // rules that contradict one another
+        filter => Some(filter.unwrap()),
+    }
 }
 
 fn add_rules(

@@ -239,7 +239,7 @@ fn action(text: &str, errno: Option<u32>) -> u32 {
         "SCMP_ACT_KILL" | "SCMP_ACT_KILL_THREAD" => 0,
         "SCMP_ACT_KILL_PROCESS" => 0x8000_0000,
         "SCMP_ACT_TRAP" => 0x0003_0000,
-        "SCMP_ACT_ERRNO" => 0x0005_0000 | errno.min(4095),
+        "SCMP_ACT_ERRNO" => 0x0005_0000 | errno,
         "SCMP_ACT_TRACE" => 0x7ff0_0000 | errno,
         "SCMP_ACT_ALLOW" => 0x7fff_0000,
         "SCMP_ACT_LOG" => 0x7ffc_0000,
