@@ -60,6 +60,7 @@ fn whatever_it_is_started_from_the_program_sees_the_same() {
         ("from a directory that is gone", format!("mkdir -p $BUNDLE/d; cd $BUNDLE/d; rmdir ../d; {run}")),
     ];
     for (how, line) in lines {
+        eprintln!("{how}");
         let (output, _) = shell(&door, &bundle, &line);
         is_seen(&door, &output);
     }
@@ -82,6 +83,7 @@ fn create_start_and_exec_work_from_the_same_places() {
         "prlimit --nofile=40:1024",
     ];
     for prefix in prefixes {
+        eprintln!("{prefix}");
         let line = format!(
             "{prefix} $DOOR create --bundle \"$BUNDLE\" $ID && {prefix} $DOOR start $ID && {prefix} $DOOR exec $ID sh -c '{look}'; \
              code=$?; {prefix} $DOOR delete --force $ID && exit $code"
