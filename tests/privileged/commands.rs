@@ -245,7 +245,11 @@ fn exec_as_conmon_calls_it() {
         last["msg"].as_str().unwrap().ends_with("exec: \"nosuch\": executable file not found in $PATH"),
         "{last}"
     );
-    assert_eq!(fs::read_to_string(&pid_file).unwrap(), pid, "a program that isn't started has no number");
+    assert_eq!(
+        fs::read_to_string(&pid_file).unwrap(),
+        pid.to_string(),
+        "a program that isn't started has no number"
+    );
 }
 
 /// The terminal's master comes over the socket, with the terminal's name as runc writes it.

@@ -8,7 +8,7 @@
 //!   text is made on failure only;
 //! - an older kernel's `ENOSYS`, and a seccomp filter's `EPERM`, are given back as they are. Older calls are
 //!   inside only where nothing is lost by them: [`process::clone`], [`process::close_all_but`],
-//!   [`process::close_from`], [`process::close_range_cloexec`], [`process::single_threaded`], [`fs::mount_id`], [`fs::is_mount_root`] and
+//!   [`process::close_from`], [`process::close_range_cloexec`], [`process::single_threaded`], [`process::spawn`], [`fs::mount_id`], [`fs::is_mount_root`] and
 //!   [`pty::open_pty`].
 
 mod error;

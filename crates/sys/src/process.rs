@@ -4,6 +4,7 @@ mod attributes;
 mod clone;
 mod close;
 mod exec;
+mod spawn;
 mod wait;
 
 pub use attributes::{
@@ -14,4 +15,5 @@ pub use attributes::{
 pub use clone::{Child, CloneArgs, Forked, Namespaces, clone, setns, single_threaded, unshare};
 pub use close::{close_all_but, close_from, close_range_cloexec};
 pub use exec::{execve, execveat, exit};
+pub use spawn::spawn;
 pub use wait::{Exit, kill, pidfd_open, pidfd_send_signal, wait, wait_any_nohang, wait_nohang};

@@ -5,9 +5,10 @@ use super::{Door, process_table, wants_json};
 use crate::args::Call;
 use crate::output;
 use forgeone_runtime::{Error, Kind, Result};
+use forgeone_sys::process::spawn;
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
     let json = wants_json(call)?;
@@ -31,7 +32,8 @@ fn table(pids: &[i32], options: &[OsString]) -> Result<String> {
         _ => ps.args(options),
     };
     let failed = |e: &dyn std::fmt::Display| Error::new(Kind::System, format!("execute ps: {e}"));
-    let done = match ps.output() {
+    ps.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let done = match spawn(&mut ps).and_then(Child::wait_with_output) {
         Err(e) if e.kind() == ErrorKind::NotFound && options.is_empty() => {
             return Ok(process_table::of(pids));
         }

@@ -45,7 +45,7 @@ fn run_one(hook: &Hook, state: &State) -> Result<()> {
     command.stdin(Stdio::from(input)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
     // The door has them all blocked, to pass them on to the program.
     signal::reset_all_in(&mut command);
-    let child = command.spawn().map_err(|e| Error::new(Kind::Hook, e.to_string()))?;
+    let child = process::spawn(&mut command).map_err(|e| Error::new(Kind::Hook, e.to_string()))?;
     wait(child, hook.timeout).map_err(|cause| Error::new(Kind::Hook, with_output(cause, &output)))
 }
 

@@ -9,7 +9,7 @@ use crate::fs::Procfs;
 use crate::plan::namespaces::{NamespacePlan, map_lines};
 use crate::spec::IdMapping;
 use forgeone_sys::process::{self, Namespaces};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// How the maps get written; decided before the clone, since it decides what init may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,9 @@ fn helper(program: &str, pid: i32, maps: &[IdMapping]) -> Result<()> {
             format!("{program}: {cause} (ranges need /etc/subuid, /etc/subgid and the package uidmap)");
         Error::new(Kind::Permission, message)
     };
-    let output = command.output().map_err(|e| failed(&e.to_string()))?;
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = process::spawn(&mut command).and_then(Child::wait_with_output);
+    let output = output.map_err(|e| failed(&e.to_string()))?;
     if output.status.success() {
         return Ok(());
     }

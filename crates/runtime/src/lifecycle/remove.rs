@@ -88,9 +88,11 @@ impl Runtime {
     /// Processes, cgroup, then the directory: as long as something is left, so is the record of it.
     pub(super) fn take_away(&self, record: &Record, dir: &Dir) -> Result<()> {
         let mut errors = Vec::new();
-        errors.extend(self.end_init(record).err());
         let group = Group::open(record.cgroup.clone());
+        let init = self.kill_init(record);
+        // Before init is waited for: one that v1's freezer holds only dies when this thaws it.
         errors.extend(group.kill().err());
+        errors.extend(init.and_then(|init| init.map_or(Ok(()), |init| await_end(record.pid, &init))).err());
         errors.extend(group.delete().err());
         if errors.is_empty() {
             errors.extend(state::append_exit(dir, &super::event(record, "exited"), None).err());
@@ -102,20 +104,14 @@ impl Runtime {
         }
     }
 
-    /// Kills init and waits for its end, which without a cgroup nothing else does.
-    fn end_init(&self, record: &Record) -> Result<()> {
+    /// Kills init; what its end is seen by, if it lives and there are pidfds.
+    fn kill_init(&self, record: &Record) -> Result<Option<OwnedFd>> {
         if !self.is_init(record)? {
-            return Ok(());
+            return Ok(None);
         }
-        let pidfd = process::pidfd_open(record.pid);
+        let pidfd = process::pidfd_open(record.pid).ok();
         self.signal_init(record, SIGKILL)?;
-        match pidfd {
-            Ok(pidfd) if !signal::wait_readable(&pidfd, Some(END_MS))? => {
-                let message = format!("init (pid {}) does not end after SIGKILL", record.pid);
-                Err(Error::new(Kind::System, message))
-            }
-            _ => Ok(()),
-        }
+        Ok(pidfd)
     }
 
     /// Takes away a container that didn't get to run, and then runs the hooks after the end (runtime.md, "Lifecycle",
@@ -140,6 +136,14 @@ impl Runtime {
 fn run_poststop(hooks: Option<&Hooks>, record: &Record) -> Result<()> {
     let Some(hooks) = hooks else { return Ok(()) };
     hooks::run_poststop(&hooks.poststop, &super::spec_state(record, Status::Stopped))
+}
+
+/// Waits for a killed init's end, which without a cgroup nothing else does.
+fn await_end(pid: i32, init: &OwnedFd) -> Result<()> {
+    match signal::wait_readable(init, Some(END_MS))? {
+        true => Ok(()),
+        false => Err(Error::new(Kind::System, format!("init (pid {pid}) does not end after SIGKILL"))),
+    }
 }
 
 fn gone_is_fine(sent: forgeone_sys::Result<()>) -> Result<()> {
