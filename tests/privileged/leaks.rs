@@ -152,7 +152,6 @@ fn a_detached_run_that_was_killed_at_any_moment_can_be_deleted() {
     killed_at_random(&["run", "--detach"], 60);
 }
 
-/// A kill at any system call: with strace, which ends the door when it enters the n-th call of all that it makes.
 #[test]
 fn delete_that_was_killed_at_any_moment_can_be_repeated() {
     if !privileged::root() {
@@ -190,6 +189,31 @@ fn exec_that_was_killed_at_any_moment_leaves_the_container_alone() {
     testkit::eventually("only init is left", || door.ok(["ps", &id]).stdout.lines().count() == 2);
     assert_eq!(door.status(&id), "running");
     assert_eq!(door.ok(["exec", &id, "echo", "here"]).stdout, "here\n");
+}
+
+/// A runtime that died before it saw that its cgroup is another container's leaves nothing that would harm that one.
+#[test]
+fn deleting_what_is_left_of_create_spares_those_who_were_in_its_cgroup() {
+    if !privileged::root() || !privileged::program("strace", "strace") {
+        return;
+    }
+    let door = Door::new();
+    let group = format!("/{}", door.id("shared"));
+    let bundle = Bundle::busybox()
+        .args(["sleep", "1000"])
+        .edit(|config| config["linux"]["cgroupsPath"] = json!(group));
+    let (first, second) = (door.id("first"), door.id("second"));
+    door.ok(["run", "--detach", "--bundle", dir(&bundle), &first]);
+    // The first record is written, and no more.
+    let real = door.command(["create", "--bundle", dir(&bundle), &second]);
+    let mut command = std::process::Command::new("strace");
+    command.args(["-qq", "-o", path(&door.directory().join("trace")), "-e", "trace=fsync"]);
+    command.args(["-e", "inject=fsync:signal=KILL:when=2"]).arg(real.get_program()).args(real.get_args());
+    assert_eq!(door.finish(command.stdin(Stdio::null())).code, 137);
+    assert!(door.root().join(&second).join("state.json").exists());
+    door.ok(["delete", "--force", &second]);
+    assert_eq!(door.status(&first), "running");
+    assert_eq!(door.ok(["exec", &first, "echo", "here"]).stdout, "here\n");
 }
 
 /// Without a cgroup of its own nobody finds init by it: it has to go by itself.

@@ -22,14 +22,18 @@ object! {
 impl Paths {
     /// What [`super::Group::create`] is going to make, for the record that is written before it does.
     ///
-    /// It looks for levels that are missing, one call for each hierarchy, and none for a group that is
-    /// right below the top or the caller's own group's level.
+    /// A place that is there already is left out: should the runtime die before it has looked whether others are in
+    /// it, whoever deletes the container must not kill them. Beside that, levels that are missing are looked for, one
+    /// call for each hierarchy, and none for a group that is right below the top or the caller's own group's level.
     ///
     /// # Errors
     /// When a hierarchy can't be looked at.
     pub fn survey(plan: &Plan) -> error::Result<Self> {
         let mut paths = Self::default();
         for place in plan.places() {
+            if exists(&place.path())? {
+                continue;
+            }
             paths.insert(place);
             let parents: Vec<&str> = place.parents().collect();
             let mut missing = parents.len();

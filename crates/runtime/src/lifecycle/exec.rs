@@ -124,7 +124,8 @@ fn clone(
 
     let may_set_groups = may_set_groups(record, procfs)?;
     let (first, later) = if user_namespace && process::geteuid() != 0 {
-        (targets, vec![])
+        // From inside the container's cgroup namespace, a delegated cgroup2 lets nobody come in from outside (ENOENT).
+        targets.into_iter().partition(|target| !target.is(Namespaces::CGROUP))
     } else if targets.iter().any(|target| target.is(Namespaces::PID)) {
         let first = |target: &Target| target.is(Namespaces::PID) || target.is(Namespaces::MOUNT);
         targets.into_iter().partition(first)
