@@ -2,8 +2,8 @@
 //!
 //! A snapshot is a set of lines, one a thing; what is in the later and not in the earlier one is a leak.
 //! Other programs work on the same machine meanwhile, other tests too, so only things are looked at that
-//! carry a mark: the names of this test process ([`names::process_prefix`]), or of any test process that has
-//! ended, and of this one, when the whole suite is judged ([`Leaks::whole_suite`]).
+//! carry a mark: the names of this test process ([`names::process_prefix`]), or of all that this process has
+//! started when it is the suite runner ([`Leaks::whole_suite`]).
 //!
 //! | thing | bears the mark in |
 //! |---|---|
@@ -32,51 +32,49 @@ const MAY_CHANGE: &str = ": ";
 pub struct Leaks {
     mark: Mark,
     directories: Vec<PathBuf>,
+    /// Whether temporary files count: a test has its own until its end.
+    temporary: bool,
     before: BTreeSet<String>,
 }
 
-/// Whose things count.
+/// Whose things count: text belongs to them that contains one of these.
 #[derive(Debug)]
-enum Mark {
-    /// Those of this process.
-    Own(String),
-    /// Those of all test processes that are no more, and of this one; what another suite runs at the same
-    /// time is not ours.
-    Ended,
-}
+struct Mark(Vec<String>);
 
 impl Mark {
+    fn of_this_process() -> Self {
+        Self(vec![names::process_prefix()])
+    }
+
+    /// Names of the suite runner itself, and of the tests that it tells its process id.
+    fn of_this_suite() -> Self {
+        let own = format!("{}{}", names::PREFIX, std::process::id());
+        Self(vec![format!("{own}-"), format!("{own}.")])
+    }
+
     fn is_on(&self, text: &str) -> bool {
-        match self {
-            Self::Own(prefix) => text.contains(prefix.as_str()),
-            Self::Ended => text.match_indices(names::PREFIX).any(|(at, prefix)| {
-                let pid: String =
-                    text[at + prefix.len()..].chars().take_while(char::is_ascii_digit).collect();
-                let own = pid.parse() == Ok(std::process::id());
-                own || pid.is_empty() || !Path::new("/proc").join(pid).exists()
-            }),
-        }
+        self.0.iter().any(|part| text.contains(part))
     }
 }
 
 impl Leaks {
     /// Looks at the machine before a test; only what this process names will count.
     pub fn before() -> Self {
-        Self::of(Mark::Own(names::process_prefix()), Vec::new())
+        Self::of(Mark::of_this_process(), Vec::new(), false)
     }
 
     /// The same, and all that appears in these directories counts too, whatever its name.
     pub fn before_in<P: Into<PathBuf>>(directories: impl IntoIterator<Item = P>) -> Self {
-        Self::of(Mark::Own(names::process_prefix()), directories.into_iter().map(Into::into).collect())
+        Self::of(Mark::of_this_process(), directories.into_iter().map(Into::into).collect(), false)
     }
 
-    /// Looks at the machine before the whole suite: what any test names will count, temporary files too.
+    /// Looks at the machine before the whole suite: what any of its tests names will count, temporary files too.
     pub fn whole_suite() -> Self {
-        Self::of(Mark::Ended, Vec::new())
+        Self::of(Mark::of_this_suite(), Vec::new(), true)
     }
 
-    fn of(mark: Mark, directories: Vec<PathBuf>) -> Self {
-        let mut leaks = Self { mark, directories, before: BTreeSet::new() };
+    fn of(mark: Mark, directories: Vec<PathBuf>, temporary: bool) -> Self {
+        let mut leaks = Self { mark, directories, temporary, before: BTreeSet::new() };
         leaks.before = leaks.now();
         leaks
     }
@@ -116,7 +114,7 @@ impl Leaks {
         found.extend(tables());
         found.extend(loop_devices(mark));
         found.extend(files(Path::new("/run/forgeone"), |name| mark.is_on(name)));
-        if matches!(mark, Mark::Ended) {
+        if self.temporary {
             found.extend(files(&std::env::temp_dir(), |name| mark.is_on(name)));
         }
         found.extend(self.directories.iter().flat_map(|directory| files(directory, |_| true)));
@@ -265,12 +263,13 @@ mod tests {
     }
 
     #[test]
-    fn things_of_running_tests_are_no_leaks_of_the_suite() {
-        let running = format!("/tmp/{}{}-0-x", names::PREFIX, std::os::unix::process::parent_id());
-        assert!(!Mark::Ended.is_on(&running));
-        assert!(Mark::Ended.is_on("/tmp/forgeone-test-4194305-0-x"));
-        assert!(Mark::Ended.is_on(&format!("{running}/forgeone-test-4194305-0-x")));
-        assert!(!Mark::Ended.is_on("/tmp/forgeone"));
+    fn a_suite_knows_its_tests_things_from_those_of_others() {
+        let pid = std::process::id();
+        let mark = Mark::of_this_suite();
+        assert!(mark.is_on(&format!("/tmp/forgeone-test-{pid}.77-0-x")));
+        assert!(mark.is_on(&format!("/tmp/forgeone-test-{pid}-0-suite")));
+        assert!(!mark.is_on(&format!("/tmp/forgeone-test-{pid}7-0-x")));
+        assert!(!mark.is_on("/tmp/forgeone-test-1.77-0-x"));
     }
 
     #[test]
@@ -289,7 +288,7 @@ mod tests {
         let mut child = Command::new("sleep").arg("600").env("FORGEONE_TEST", &mark).spawn().unwrap();
         let line = format!("process {} started ", child.id());
         assert!(leaks.now().iter().any(|found| found.starts_with(&line)));
-        assert!(bears(child.id(), &Mark::Own(mark)));
+        assert!(bears(child.id(), &Mark(vec![mark])));
         child.kill().unwrap();
         child.wait().unwrap();
         leaks.assert_none();
@@ -300,7 +299,7 @@ mod tests {
         if !privileged::root() {
             return;
         }
-        assert!(!mounts(&Mark::Own("/proc".into())).is_empty());
+        assert!(!mounts(&Mark(vec!["/proc".into()])).is_empty());
         for root in cgroup_roots() {
             let leaks = Leaks::before();
             let group = root.join(names::unique("leak"));

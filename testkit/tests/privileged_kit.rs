@@ -36,7 +36,8 @@ fn a_detached_container_is_a_leak_until_it_is_deleted() {
     testkit::eventually("the container speaks", || run.stdout_now() == "started\n");
     assert_eq!((door.status(&id), door.containers()), ("running".to_owned(), vec![id.clone()]));
     let left = leaks.found();
-    assert!(left.iter().any(|line| line.starts_with("process ") && line.contains("(sleep)")), "{left:?}");
+    let process = format!("process {} started ", door.state(&id)["pid"]);
+    assert!(left.iter().any(|line| line.starts_with(&process)), "{process} {left:?}");
     assert!(left.iter().any(|line| line.starts_with("cgroup ") && line.contains(&id)), "{left:?}");
     door.ok(["delete", "--force", &id]);
     leaks.assert_none();

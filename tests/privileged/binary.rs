@@ -62,17 +62,17 @@ enum Root {
     /// Another user of the host's.
     Mapped,
     /// The host's root by another name: it owns the file.
-    MappedSame,
+    Renamed,
 }
 
-const ROOTS: [Root; 3] = [Root::Host, Root::Mapped, Root::MappedSame];
+const ROOTS: [Root; 3] = [Root::Host, Root::Mapped, Root::Renamed];
 
 impl Root {
     fn of(self, bundle: Bundle) -> Bundle {
         let host = match self {
             Self::Host => return bundle,
             Self::Mapped => 100_000,
-            Self::MappedSame => 0,
+            Self::Renamed => 0,
         };
         let maps = json!([{ "containerID": 0, "hostID": host, "size": 65_536 }]);
         bundle.owned_by(host, host).namespace(json!({ "type": "user" })).edit(|config| {

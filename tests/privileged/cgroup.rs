@@ -152,23 +152,17 @@ fn no_more_processes_than_the_limit_can_be_made() {
         return;
     }
     let bundle = resources(Bundle::busybox(), "pids", json!({ "limit": 5 }));
-    let output = run(&bundle.clone_with("for i in 1 2 3 4 5 6 7 8; do sleep 100 & echo $i; done"));
+    let output = run(&like(&bundle, "for i in 1 2 3 4 5 6 7 8; do sleep 100 & echo $i; done"));
     assert_eq!(output.stdout, "1\n2\n3\n4\n", "the shell is the fifth");
     assert!(output.stderr.contains("can't fork"), "{}", output.stderr);
     let running = Running::of(bundle);
     values(&group(running.pid(), "pids"), &[("pids.max", "5"), ("pids.current", "1")]);
 }
 
-trait CloneWith {
-    fn clone_with(&self, line: &str) -> Bundle;
-}
-
-impl CloneWith for Bundle {
-    /// A new bundle of busybox with the same config, but for the program.
-    fn clone_with(&self, line: &str) -> Bundle {
-        let config = self.config().clone();
-        Bundle::busybox().edit(|new| *new = config).shell(line)
-    }
+/// Another bundle of busybox with the same config, but for the program.
+fn like(bundle: &Bundle, line: &str) -> Bundle {
+    let config = bundle.config().clone();
+    Bundle::busybox().edit(|new| *new = config).shell(line)
 }
 
 #[test]
@@ -363,7 +357,7 @@ fn processes_are_born_in_their_group_and_never_moved() {
         assert_eq!((output.code, output.stdout.as_str()), (0, "born\n"), "{}", output.stderr);
         read(&trace)
     };
-    let bundle = running.bundle().clone_with("echo born");
+    let bundle = like(running.bundle(), "echo born");
     let id = running.door.id("traced");
     for args in [&["run", "--bundle", dir(&bundle), &id][..], &["exec", &running.id, "echo", "born"]] {
         let trace = traced(args);

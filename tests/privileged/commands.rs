@@ -230,10 +230,10 @@ fn exec_as_conmon_calls_it() {
     ];
     let output = door.ok(words);
     eventually("it has said where it is", || output.stdout_now() == "/tmp 1000:7\n");
-    let pid = fs::read_to_string(&pid_file).unwrap();
+    let pid: i64 = fs::read_to_string(&pid_file).unwrap().parse().unwrap();
     assert!(Path::new(&format!("/proc/{pid}")).exists());
     let pids = door.ok(["ps", "--format", "json", &id]).json();
-    assert!(pids.as_array().unwrap().iter().any(|one| one.to_string() == pid), "{pids}");
+    assert!(pids.as_array().unwrap().iter().any(|one| *one == pid), "{pids}");
 
     fs::write(&process, program(json!(["nosuch"])).to_string()).unwrap();
     let output = door.run(words);
@@ -245,7 +245,11 @@ fn exec_as_conmon_calls_it() {
         last["msg"].as_str().unwrap().ends_with("exec: \"nosuch\": executable file not found in $PATH"),
         "{last}"
     );
-    assert_eq!(fs::read_to_string(&pid_file).unwrap(), pid, "a program that isn't started has no number");
+    assert_eq!(
+        fs::read_to_string(&pid_file).unwrap(),
+        pid.to_string(),
+        "a program that isn't started has no number"
+    );
 }
 
 /// The terminal's master comes over the socket, with the terminal's name as runc writes it.

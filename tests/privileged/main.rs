@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "a test talks to who reads its output")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "a test tells which row of its table failed")]
 
 mod attacks;
 mod bad_input;
@@ -28,4 +29,5 @@ mod running;
 mod seccomp;
 mod starting;
 mod state_root;
+mod terminal;
 mod userns;

@@ -140,7 +140,7 @@ fn with_a_terminal_the_program_has_one_of_its_own() {
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).stdin(Stdio::piped());
     let output = door.finish(&mut script);
     assert_eq!(output.code, 3, "{}", output.stdout);
-    let lines: Vec<_> = output.stdout.lines().collect();
+    let lines: Vec<_> = output.stdout.lines().map(str::trim_end).collect();
     assert_eq!((lines[0], lines[2]), ("/dev/pts/0", "terminal"), "{}", output.stdout);
     assert!(lines[1].contains("rows 33; columns 77"), "{}", output.stdout);
 }

@@ -12,6 +12,8 @@ pub use poll::{PollFd, poll, wait_readable};
 use crate::error::{Errno, Error, Fail, Result, check, last};
 use crate::show;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// A set of signals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,6 +81,15 @@ fn set_default(number: i32) -> Result<()> {
 /// the kernel reaps them and tells nobody how they ended.
 pub fn keep_children() -> Result<()> {
     set_default(libc::SIGCHLD)
+}
+
+/// Has a command started as [`reset_all`] leaves a process. By itself it inherits the mask of blocked signals, and
+/// libc's `posix_spawn(3)` has two of its own ignored.
+pub fn reset_all_in(command: &mut Command) {
+    let reset = || reset_all().map_err(|e| std::io::Error::from_raw_os_error(e.errno().raw_os_error()));
+    // SAFETY: between fork and exec only system calls are made; the message of a failure is allocated, which a fork
+    // of a process with other threads must not do, but the calls can't fail: their arguments are fixed.
+    unsafe { command.pre_exec(reset) };
 }
 
 /// `signalfd4(2)`, non-blocking, for every signal; those that come while they are blocked ([`block_all`]) are

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::time::Instant;
-use testkit::{Leaks, Temp, programs, skip};
+use testkit::{Leaks, Temp, names, programs, skip};
 
 /// How many tests went which way; `passed` still holds the skipped, which return without a failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -62,6 +62,7 @@ fn nextest(programs: &[(&'static str, PathBuf)], skips: &Path) -> Sum {
     let mut command = programs::cargo();
     command.args(["nextest", "run", "--workspace", "--locked", "--cargo-profile", "ci", "--profile", "ci"]);
     command.args(["--no-fail-fast"]).env(skip::SKIPS, skips).envs(programs.iter().cloned());
+    command.env(names::SUITE, std::process::id().to_string());
     let status = command.status().expect("run cargo nextest");
     let sum = fs::read_to_string(&report).ok().and_then(|report| counted(&report)).unwrap_or_default();
     if !status.success() && sum.failed == 0 {

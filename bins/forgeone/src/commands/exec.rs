@@ -2,7 +2,7 @@
 
 use super::Door;
 use crate::args::{Call, usage};
-use crate::foreground::Foreground;
+use crate::foreground::{Foreground, console_size};
 use forgeone_runtime::lifecycle::ExecOptions;
 use forgeone_runtime::spec::{Capabilities, Process};
 use forgeone_runtime::{Error, Kind, Result, json};
@@ -20,8 +20,12 @@ pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
         Some(file) => read(file)?,
         None => Process { terminal: false, args: Vec::new(), ..door.runtime.process_template(call.id()?)? },
     };
+    let mut process = change.applied_to(template)?;
+    if process.terminal && !call.flags.switch("detach") {
+        process.console_size = console_size().or(process.console_size);
+    }
     let options = ExecOptions {
-        process: change.applied_to(template)?,
+        process,
         console_socket: call.flags.path("console-socket")?,
         pid_file: call.flags.path("pid-file")?,
         preserve_fds: call.flags.number("preserve-fds")?.unwrap_or(0),

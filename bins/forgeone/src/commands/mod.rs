@@ -71,6 +71,7 @@ fn create_options(call: &Call, detach: bool) -> Result<CreateOptions> {
         no_new_keyring: call.flags.switch("no-new-keyring"),
         preserve_fds: call.flags.number("preserve-fds")?.unwrap_or(0),
         detach,
+        console_size: None,
     })
 }
 

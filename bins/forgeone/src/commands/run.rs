@@ -2,7 +2,7 @@
 
 use super::{Door, create_options};
 use crate::args::Call;
-use crate::foreground::Foreground;
+use crate::foreground::{Foreground, console_size};
 use crate::own::{self, OwnBundle};
 use crate::settings::{StateRoot, make_runtime_dir};
 use forgeone_runtime::lifecycle::{CreateOptions, Runtime, Settings};
@@ -34,7 +34,8 @@ fn detached(door: &Door, id: &str, options: &CreateOptions) -> Result<u8> {
 
 fn attended(door: &Door, id: &str, options: &CreateOptions, keep: bool) -> Result<u8> {
     let foreground = Foreground::prepare(door.log)?;
-    let started = door.runtime.run(id, options)?;
+    let options = CreateOptions { console_size: console_size(), ..options.clone() };
+    let started = door.runtime.run(id, &options)?;
     door.warn("run", &started);
     let status = foreground.attend(started);
     if let Ok(status) = status {

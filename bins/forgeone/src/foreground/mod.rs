@@ -17,6 +17,7 @@ use forgeone_sys::signal::{self, PollFd, poll, signal_name};
 use relay::Relay;
 use std::os::fd::OwnedFd;
 use terminal::Terminal;
+pub(crate) use terminal::console_size;
 
 /// Signals are blocked and can be read.
 pub(crate) struct Foreground<'a> {

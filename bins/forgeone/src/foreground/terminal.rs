@@ -1,5 +1,6 @@
 //! The terminal that we were started from, if there is one.
 
+use forgeone_runtime::spec::ConsoleSize;
 use forgeone_sys::fs::{stderr, stdin, stdout};
 use forgeone_sys::pty::{RawGuard, in_foreground, is_terminal, raw_mode, window_size};
 use std::os::fd::BorrowedFd;
@@ -17,7 +18,7 @@ impl Terminal {
     /// Looks for it. Its input is made raw only if it is our input and we are in its foreground: a shell's
     /// background job leaves the shell's terminal alone.
     pub(super) fn find() -> Self {
-        let stream = [stdin(), stdout(), stderr()].into_iter().find(|stream| is_terminal(stream));
+        let stream = stream();
         let ours = is_terminal(stdin()) && in_foreground(stdin());
         // Without raw mode the program is still usable: lines go to it whole.
         let raw = if ours { raw_mode(stdin()).ok() } else { None };
@@ -28,4 +29,17 @@ impl Terminal {
     pub(super) fn size(&self) -> Option<(u16, u16)> {
         self.stream.and_then(|stream| window_size(stream).ok())
     }
+}
+
+/// A standard stream that is a terminal, whichever is.
+fn stream() -> Option<BorrowedFd<'static>> {
+    [stdin(), stdout(), stderr()].into_iter().find(|stream| is_terminal(stream))
+}
+
+/// The size of our caller's terminal, for a program's that is about to be made: from the start, not only when we join
+/// them. Unknown without a terminal, or one that has no size.
+pub(crate) fn console_size() -> Option<ConsoleSize> {
+    let (rows, columns) = stream().and_then(|stream| window_size(stream).ok())?;
+    let size = ConsoleSize { height: rows.into(), width: columns.into(), ..ConsoleSize::default() };
+    (rows > 0 && columns > 0).then_some(size)
 }

@@ -21,7 +21,7 @@ use crate::state::{self, Dir, Lock, MountKey, Record};
 use crate::{cgroup, clock};
 use forgeone_sys::fs;
 use forgeone_sys::process::{self, Child, Namespaces};
-use forgeone_sys::{credentials, socket};
+use forgeone_sys::{credentials, pty, socket};
 use forgeone_trust as trust;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -87,6 +87,9 @@ fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decisi
     let plan_options =
         plan::Options { no_pivot: options.no_pivot, rootless, held: credentials::capget()?.permitted };
     let (mut plan, warnings) = plan::make(id, &bundle, &layout, plan_options)?;
+    if plan.process.console_size.is_none() {
+        plan.process.console_size.clone_from(&options.console_size);
+    }
     let engine = engine::of(plan.exec_mode)?;
     engine.adapt(&mut plan)?;
     let mut plan = plan::adjust(plan);
@@ -295,9 +298,14 @@ fn finish(record: &mut Record, procfs: &Procfs, dir: &Dir) -> Result<()> {
     state::append(dir, &super::event(record, "created"))
 }
 
-/// Gives the terminal's master to the console socket, if there is one.
+/// Gives the terminal's master to the console socket. Without one it is the caller's, to be shown on a terminal that
+/// ends lines itself; set before the program starts, which may look at it and set it as it was.
 pub(super) fn hand_over(terminal: Option<OwnedFd>, socket_path: Option<&Path>) -> Result<Option<OwnedFd>> {
-    let (Some(master), Some(path)) = (&terminal, socket_path) else { return Ok(terminal) };
+    let Some(master) = &terminal else { return Ok(None) };
+    let Some(path) = socket_path else {
+        pty::keep_line_ends(master).during(|| "terminal")?;
+        return Ok(terminal);
+    };
     let connected = socket::connect_stream(path).during(|| "--console-socket")?;
     socket::send(&connected, b"/dev/ptmx", &[master.as_fd()]).during(|| "--console-socket")?;
     Ok(None)

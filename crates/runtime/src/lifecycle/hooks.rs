@@ -43,6 +43,8 @@ fn run_one(hook: &Hook, state: &State) -> Result<()> {
     }
     command.env_clear().envs(hook.env.iter().map(|pair| pair.split_once('=').unwrap_or((pair, ""))));
     command.stdin(Stdio::from(input)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
+    // The door has them all blocked, to pass them on to the program.
+    signal::reset_all_in(&mut command);
     let child = process::spawn(&mut command).map_err(|e| Error::new(Kind::Hook, e.to_string()))?;
     wait(child, hook.timeout).map_err(|cause| Error::new(Kind::Hook, with_output(cause, &output)))
 }

@@ -1,6 +1,6 @@
 //! What the commands can be told, and what they answer: plain data.
 
-use crate::spec::Process;
+use crate::spec::{ConsoleSize, Process};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -32,6 +32,8 @@ pub struct CreateOptions {
     pub preserve_fds: u32,
     /// Whether the caller of `run` goes away at once, so that nobody relays a terminal; `create` always does.
     pub detach: bool,
+    /// Size of the program's terminal where the config says none.
+    pub console_size: Option<ConsoleSize>,
 }
 
 /// How another program is started in a container.
