@@ -318,19 +318,3 @@ fn programs_too_long_for_the_kernel_are_refused() {
     rule.args = vec![rule.args[0].clone(); 1000];
     assert_eq!(refused(&profile), "linux.seccomp.syscalls[0]: more than 65536 rules with conditions");
 }
-
-/// Not a test: prints how long the large profile takes. Run it on an optimised build, by its name with `--ignored`.
-#[test]
-#[ignore = "a measurement"]
-#[allow(clippy::print_stdout)]
-fn measure_the_large_profile() {
-    let profile = parse(LARGE);
-    let rounds = 2000;
-    let start = std::time::Instant::now();
-    for _ in 0..rounds {
-        std::hint::black_box(compile(std::hint::black_box(&profile)).unwrap());
-    }
-    let each = start.elapsed() / rounds;
-    let compiled = compile(&profile).unwrap();
-    println!("{each:?} for {} instructions", compiled.program.len());
-}
