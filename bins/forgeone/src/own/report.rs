@@ -135,7 +135,7 @@ fn files(out: &mut Report) {
     );
     names.sort_unstable();
     out.row("/", &names.join("  "));
-    let (mut closed, mut open) = (Vec::new(), Vec::new());
+    let (mut closed, mut open, mut hidden) = (Vec::new(), Vec::new(), Vec::new());
     for line in read("/proc/self/mountinfo").lines() {
         let fields: Vec<&str> = line.split(' ').collect();
         let (Some(id), Some(point), Some(options)) = (fields.first(), fields.get(4), fields.get(5)) else {
@@ -147,10 +147,19 @@ fn files(out: &mut Report) {
             continue;
         }
         let read_only = options.split(',').any(|option| option == "ro");
-        if read_only { &mut closed } else { &mut open }.push((*point).to_owned());
+        // Behind a null device, or an empty directory that can hold nothing.
+        let covered =
+            fields.get(3) == Some(&"/null") && *point != "/dev/null" || line.contains("nr_inodes=2");
+        let list = match (covered, read_only) {
+            (true, _) => &mut hidden,
+            (false, true) => &mut closed,
+            (false, false) => &mut open,
+        };
+        list.push((*point).to_owned());
     }
     out.list("read-only", &closed);
     out.list("writable", &open);
+    out.list("hidden", &hidden);
 }
 
 /// Limit, file on v2, file on v1.
