@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "a test talks to who reads its output")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![allow(clippy::print_stderr, reason = "a test tells which row of its table failed")]
 
 mod attacks;
 mod bad_input;
