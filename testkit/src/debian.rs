@@ -58,7 +58,7 @@ fn make(unfinished: &Path, system: &Path) -> Result<(), String> {
     // debootstrap mounts proc and sys below its target: a mount namespace of its own takes them away again.
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "debootstrap", "--variant=minbase", SUITE]);
-    run(command.arg(unfinished).arg(mirror()))?;
+    run(command.arg(unfinished).args(mirror()))?;
     for path in EMPTIED {
         let path = unfinished.join(path);
         if path.exists() {
@@ -75,17 +75,14 @@ fn recipe() -> String {
     format!("debian-{SUITE}-{:016x}", hasher.finish())
 }
 
-/// The mirror that this machine is configured for, otherwise Debian's own.
-fn mirror() -> String {
+/// The mirror that this machine is configured for; without one debootstrap takes its own.
+fn mirror() -> Option<String> {
     let directory = fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten();
     let mut files: Vec<_> = directory.map(|entry| entry.path()).collect();
     files.sort();
     files.insert(0, PathBuf::from("/etc/apt/sources.list"));
     let texts = files.iter().filter_map(|file| fs::read_to_string(file).ok());
-    texts
-        .flat_map(|text| uris(&text))
-        .find(|uri| uri.trim_end_matches('/').ends_with("/debian"))
-        .unwrap_or_else(|| "http://localhost/debian".to_owned())
+    texts.flat_map(|text| uris(&text)).find(|uri| uri.trim_end_matches('/').ends_with("/debian"))
 }
 
 /// URIs of both formats of sources.list(5): `deb [options] URI suite` and `URIs: URI …`.
@@ -121,7 +118,7 @@ mod tests {
             ["http://a/debian"]
         );
         assert_eq!(uris("Types: deb\nURIs: https://b/debian/\nSuites: x"), ["https://b/debian/"]);
-        assert!(mirror().contains("/debian"));
+        assert!(mirror().is_none_or(|mirror| mirror.contains("/debian")));
     }
 
     #[test]
