@@ -235,7 +235,7 @@ pub(crate) fn a_shared_volume_that_is_swapped_while_mounting() {
         }
         std_fs::write(bundle.path("file"), "file").unwrap();
         let volume = fs::open(bundle.path("volume"), fs::OFlags::PATH, 0.into()).unwrap();
-        let _swapper = match process::clone(&process::CloneArgs::default()).unwrap() {
+        let swapper = match process::clone(&process::CloneArgs::default()).unwrap() {
             process::Forked::Parent(child) => Killed(child.pid),
             process::Forked::Child => swap_for_ever(&volume, &outside),
         };
@@ -267,7 +267,15 @@ pub(crate) fn a_shared_volume_that_is_swapped_while_mounting() {
             assert_eq!(std_fs::read_dir(&outside).unwrap().count(), 0, "made something outside");
         }
         eprintln!("{kernel:?}: {built} of 150 were built");
-        assert!(built > 0, "{kernel:?}: nothing was ever built");
+        // How many depends on who runs when; that it can be built at all is seen when nobody swaps.
+        drop(swapper);
+        std_fs::remove_dir_all(bundle.path("volume")).unwrap();
+        std_fs::create_dir(bundle.path("volume")).unwrap();
+        let prepared = rootfs::prepare(&plan).unwrap();
+        in_child(Namespaces::MOUNT, || {
+            bundle.kernel.become_it();
+            rootfs::build(&plan, prepared, &bundle.cgroups).unwrap();
+        });
     }
 }
 
