@@ -9,7 +9,7 @@ use super::oom::OomScore;
 use super::spawn::{self, Cloned};
 use super::status::Kept;
 use super::undo::Undo;
-use super::{CreateOptions, Runtime, Started, hooks, proc, remove};
+use super::{CreateOptions, Runtime, Started, hooks, in_user_namespace, proc, remove};
 use crate::bundle::{self, Bundle};
 use crate::engine::{self, Engine};
 use crate::error::{During, Error, Kind, Result};
@@ -75,6 +75,12 @@ pub(super) fn create(runtime: &Runtime, id: &str, options: &CreateOptions, until
     carry_out(id, options, until, decision, (dir, lock), &mut undo).map_err(|e| undo.run(e))
 }
 
+/// Root in a user namespace has no more rights over the host's cgroups than the user who made it, rootless Podman
+/// for one.
+fn is_rootless() -> bool {
+    process::geteuid() != 0 || in_user_namespace()
+}
+
 fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decision> {
     if runtime.settings.systemd_cgroup {
         let message =
@@ -83,7 +89,7 @@ fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decisi
     }
     let bundle = bundle::load(&options.bundle)?;
     let layout = cgroup::detect()?;
-    let rootless = runtime.settings.rootless.unwrap_or_else(|| process::geteuid() != 0);
+    let rootless = runtime.settings.rootless.unwrap_or_else(is_rootless);
     let plan_options =
         plan::Options { no_pivot: options.no_pivot, rootless, held: credentials::capget()?.permitted };
     let (mut plan, warnings) = plan::make(id, &bundle, &layout, plan_options)?;

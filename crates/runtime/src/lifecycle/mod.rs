@@ -21,6 +21,7 @@ mod status;
 mod undo;
 
 pub use options::*;
+pub use proc::in_user_namespace;
 pub use protect::protect;
 pub use status::Status;
 
