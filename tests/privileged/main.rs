@@ -21,7 +21,6 @@ mod lifecycle;
 mod mounts;
 mod namespaces;
 mod parallel;
-mod podman;
 mod process;
 mod rootfs;
 mod running;
