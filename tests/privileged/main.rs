@@ -25,6 +25,7 @@ mod podman;
 mod process;
 mod rootfs;
 mod running;
+mod schema;
 mod seccomp;
 mod starting;
 mod state_root;
