@@ -24,6 +24,7 @@ mod parallel;
 mod podman;
 mod process;
 mod rootfs;
+mod rootless;
 mod running;
 mod schema;
 mod seccomp;
