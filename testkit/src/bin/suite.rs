@@ -1,4 +1,5 @@
-//! Runs every test of the workspace and tells the sum: what `make test` starts.
+//! Runs every test of the workspace and tells the sum: what `make test` starts. `suite clients` runs the end-to-end
+//! tests of that name only: what `make test-clients` starts.
 //!
 //! Lanes, in this order: the programs under test are built; cargo-nextest runs all tests; cargo runs the
 //! examples of the documentation; the leak detector looks at the machine. Each tells its minutes. The reasons
@@ -30,12 +31,15 @@ impl Sum {
 }
 
 fn main() -> ExitCode {
+    let only = std::env::args().nth(1);
     let temp = Temp::new("suite");
     let skips = temp.path().join("skips");
     let programs = lane("build", programs::build_all);
     let leaks = Leaks::whole_suite();
-    let sum = lane("tests", || nextest(&programs, &skips));
-    let sum = sum.and(lane("examples", || examples(&programs)));
+    let mut sum = lane("tests", || nextest(&programs, &skips, only.as_deref()));
+    if only.is_none() {
+        sum = sum.and(lane("examples", || examples(&programs)));
+    }
     let sum = sum.and(lane("leaks", || machine(&leaks)));
     let skipped = reasons(&fs::read_to_string(&skips).unwrap_or_default());
     for (name, reason) in &skipped {
@@ -54,14 +58,27 @@ fn lane<T>(name: &str, run: impl FnOnce() -> T) -> T {
     result
 }
 
-fn nextest(programs: &[(&'static str, PathBuf)], skips: &Path) -> Sum {
+fn nextest(programs: &[(&'static str, PathBuf)], skips: &Path, only: Option<&str>) -> Sum {
     let report = target().join("nextest/ci/junit.xml");
     if report.exists() {
         fs::remove_file(&report).expect("remove the old report");
     }
     let mut command = programs::cargo();
-    command.args(["nextest", "run", "--workspace", "--locked", "--cargo-profile", "ci", "--profile", "ci"]);
-    command.args(["--no-fail-fast"]).env(skip::SKIPS, skips).envs(programs.iter().cloned());
+    command.args([
+        "nextest",
+        "run",
+        "--locked",
+        "--cargo-profile",
+        "ci",
+        "--profile",
+        "ci",
+        "--no-fail-fast",
+    ]);
+    match only {
+        None => command.arg("--workspace"),
+        Some(name) => command.args(["--package", "forgeone-tests", "--test", name]),
+    };
+    command.env(skip::SKIPS, skips).envs(programs.iter().cloned());
     command.env(names::SUITE, std::process::id().to_string());
     let status = command.status().expect("run cargo nextest");
     let sum = fs::read_to_string(&report).ok().and_then(|report| counted(&report)).unwrap_or_default();

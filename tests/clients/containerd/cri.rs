@@ -53,7 +53,9 @@ impl Kubelet {
         let linux = Message::new().text(1, self.0.group.path()).message(2, &security);
         let dns = Message::new().text(1, "10.0.0.1");
         let logs = self.0.dir().join("logs");
-        let pod = Message::new().message(1, &metadata).text(2, "in-the-pod").text(3, logs.to_str().unwrap());
+        // A host's network comes with its name.
+        let hostname = if host_network { "" } else { "in-the-pod" };
+        let pod = Message::new().message(1, &metadata).text(2, hostname).text(3, logs.to_str().unwrap());
         pod.message(4, &dns).message(8, &linux)
     }
 
@@ -117,7 +119,7 @@ fn a_pod_has_a_container_with_its_network_and_host_name() {
     let id = kubelet.run((&pod, &config), "one", script);
     assert_eq!(kubelet.status(&id), (RUNNING, 0));
     let address = "ip -4 -o addr show eth0 | tr -s ' ' | cut -d' ' -f4";
-    assert_eq!(kubelet.exec(&id, address), (0, "10.88.0.2/32\n".into()));
+    assert_eq!(kubelet.exec(&id, address), (0, "10.88.0.2/24\n".into()));
     let line = "hostname; id -u; cat /sys/fs/cgroup/memory/memory.limit_in_bytes; exit 7";
     assert_eq!(kubelet.exec(&id, line), (7, "in-the-pod\n1000\n33554432\n".into()));
     let other = kubelet.run((&pod, &config), "two", "readlink /proc/self/ns/net; hostname");
