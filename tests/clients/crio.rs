@@ -47,6 +47,8 @@ impl Container {
         conmon.args(["-c", CONMON, "conmon", "--cid", &self.id, "--cuuid", &self.id, "--name", "web"]);
         conmon.arg("--runtime").arg(testkit::forgeone());
         conmon.arg(format!("--runtime-arg=--root={}", self.door.root().display()));
+        conmon.arg("--runtime-arg=--log-format=json");
+        conmon.arg(format!("--runtime-arg=--log={}", self.file("runtime.log").display()));
         conmon.arg("--bundle").arg(self.bundle.path());
         conmon.arg("--container-pidfile").arg(self.file(pid_file));
         conmon.arg("--exit-dir").arg(self.file("exits")).arg("--persist-dir").arg(self.file("persist"));
@@ -122,6 +124,10 @@ fn crio_creates_starts_executes_and_deletes() {
     assert_eq!(exit["exit_code"], 7, "{exit} {log}");
     assert!(log.contains(" stdout F b 1000 /tmp\n") && log.contains(" stderr F err\n"), "{log}");
     assert!(log.contains("NoNewPrivs:\t1\n"), "{log}");
+    // Where somebody is attached, the runtime is called without conmon.
+    let process = container.file("exec.json");
+    let output = container.door.run(["exec", "--process", process.to_str().unwrap(), &container.id]);
+    assert_eq!((output.code, output.stdout.lines().next()), (7, Some("b 1000 /tmp")), "{}", output.stderr);
 
     container.door.ok(["pause", &container.id]);
     assert_eq!(container.door.status(&container.id), "paused");
@@ -153,6 +159,11 @@ fn crio_reads_why_a_container_can_not_be_created() {
     let (output, told) = container.made();
     assert_eq!(told["pid"], -1, "{told} {output:?}");
     let said = told["message"].as_str().unwrap();
-    assert!(said.contains("exec: \"nosuch\": executable file not found in $PATH"), "{said}");
+    let why = "exec: \"nosuch\": executable file not found in $PATH";
+    assert!(said.contains(why), "{said}");
+    let log = fs::read_to_string(container.file("runtime.log")).unwrap();
+    let entries = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let errors: Vec<_> = entries.filter(|entry| entry["level"] == "error").collect();
+    assert!(errors.len() == 1 && errors[0]["msg"].as_str().unwrap().contains(why), "{log}");
     assert!(container.door.containers().is_empty());
 }

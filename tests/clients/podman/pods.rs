@@ -1,7 +1,7 @@
 //! Pods: containers that share namespaces, and a parent group.
 
 use super::Podman;
-use testkit::privileged;
+use testkit::{eventually, privileged};
 
 #[test]
 fn podmans_pod_shares_what_it_says() {
@@ -25,7 +25,7 @@ fn podmans_pod_shares_what_it_says() {
     assert_eq!(podman.inspect("two", "{{.State.Status}}"), "paused");
     podman.ok(["pod", "unpause", "pod"]);
     podman.ok(["pod", "stop", "--time", "0", "pod"]);
-    assert_eq!(podman.inspect("one", "{{.State.Status}}"), "exited");
+    eventually("Podman has seen it", || podman.inspect("one", "{{.State.Status}}") == "exited");
     podman.ok(["pod", "start", "pod"]);
     assert_eq!(podman.exec("one", links), podman.exec("two", links));
     podman.ok(["pod", "rm", "--force", "--time", "0", "pod"]);
