@@ -91,6 +91,10 @@ pub(super) fn main(mut inherited: Inherited) -> ! {
 /// All steps up to "ready".
 fn set_up(own: &mut Inherited) -> Result<Program> {
     let plan = own.plan;
+    if plan.cgroup.entry == cgroup::Entry::Moved {
+        // Somebody else moves us: nothing may happen elsewhere.
+        own.channel.wait_go()?;
+    }
     // First, so that all that follows is accounted to the container, and before the PID is known to anyone.
     if let Some(birth) = own.birth.take() {
         birth.enter()?;
