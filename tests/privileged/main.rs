@@ -28,5 +28,7 @@ mod running;
 mod seccomp;
 mod starting;
 mod state_root;
+mod systemd;
 mod terminal;
 mod userns;
+mod v2;
