@@ -26,6 +26,7 @@ mod process;
 mod rootfs;
 mod running;
 mod seccomp;
+mod service;
 mod starting;
 mod state_root;
 mod terminal;

@@ -44,7 +44,7 @@ impl Bench {
             if done(self) {
                 return;
             }
-            self.relay.step(&self.signals, Some(5)).unwrap();
+            self.relay.step(&[self.signals.as_fd()], Some(5)).unwrap();
         }
         panic!("it didn't come to that: {:?}", self.relay);
     }
@@ -141,7 +141,7 @@ fn output_waits_for_a_reader_and_is_not_lost() {
     let mut written = 0;
     while bench.relay.output.piece.is_empty() || bench.relay.wait(&bench.signals, Some(0)).unwrap().stdout {
         written += bench.peer.write(&[b'x'; 4096]).unwrap_or(0);
-        bench.relay.step(&bench.signals, Some(0)).unwrap(); // until nobody takes any more
+        bench.relay.step(&[bench.signals.as_fd()], Some(0)).unwrap(); // until nobody takes any more
     }
     let mut got = 0;
     bench.until(|bench| {
