@@ -14,9 +14,6 @@ use std::path::Path;
 /// The first descriptor behind the standard ones.
 const FIRST: u32 = 3;
 
-/// Commands that make what a service manager started: a program of `exec` isn't that.
-const SERVICES: [&str; 2] = ["create", "run"];
-
 /// Checks that the descriptors which the environment and `--preserve-fds` promise are there, and keeps the others to
 /// ourselves.
 pub(crate) fn check(parsed: Parsed) -> Result<Parsed, Failure> {
@@ -27,7 +24,7 @@ pub(crate) fn check(parsed: Parsed) -> Result<Parsed, Failure> {
 }
 
 fn check_call(call: &Call) -> forgeone_runtime::Result<()> {
-    let listen = if SERVICES.contains(&call.command.name) { listen_fds() } else { 0 };
+    let listen = if call.command.makes_container() { listen_fds() } else { 0 };
     let preserve = call.flags.number("preserve-fds")?.unwrap_or(0);
     let end = FIRST.saturating_add(listen).saturating_add(preserve);
     let is_open = |number: &u32| Path::new(&format!("/proc/self/fd/{number}")).symlink_metadata().is_ok();

@@ -12,8 +12,20 @@ use testkit::Temp;
 
 /// Every command, in the order of the help.
 const COMMANDS: &[&str] = &[
-    "create", "start", "run", "exec", "state", "kill", "pause", "resume", "delete", "list", "ps", "spec",
+    "create",
+    "start",
+    "run",
+    "exec",
+    "state",
+    "kill",
+    "pause",
+    "resume",
+    "delete",
+    "list",
+    "ps",
+    "spec",
     "features",
+    "completion",
 ];
 
 /// The door in a directory of its own, with nothing in its environment.

@@ -1,6 +1,7 @@
 //! The commands, one a file. Each reads its options, calls the runtime and prints what it answers; it returns the
 //! exit status.
 
+pub(crate) mod completion;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod exec;
