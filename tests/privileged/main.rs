@@ -11,6 +11,7 @@ mod cgroup;
 mod client;
 mod commands;
 mod compare;
+mod contract;
 mod debian;
 mod events;
 mod fallback;
