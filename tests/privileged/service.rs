@@ -11,7 +11,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use testkit::bundle::PROBE;
-use testkit::{Bundle, Door, eventually, privileged};
+use testkit::{Bundle, Door, eventually, privileged, programs};
 
 /// Descriptors 3 and 4 are open, and whatever stands before `exec` is the service manager's.
 fn activated(variables: &str) -> String {
@@ -134,6 +134,12 @@ fn spawned(command: &mut Command) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
+/// On this kernel, and on one without pidfds.
+fn doors() -> [Door; 2] {
+    let lane = programs::lane().display().to_string();
+    [Door::new(), Door::new().launched([lane, "ENOSYS".to_owned()])]
+}
+
 /// Only that it is ready: a container isn't believed what it says of processes, descriptors and time-outs of the host.
 #[test]
 fn ready_is_passed_on_with_the_main_process_and_nothing_else_is() {
@@ -142,21 +148,26 @@ fn ready_is_passed_on_with_the_main_process_and_nothing_else_is() {
     }
     let noise = ["STATUS=starting", "MAINPID=1", "FDSTORE=1", "READY=0", "X=READY=1"];
     let bundle = speaking(&[&noise[..], &["STATUS=up\nREADY=1\nMAINPID=1"]].concat(), "exec sleep 1000");
-    let door = Door::new();
+    for door in doors() {
+        passes_on(&door, &bundle);
+    }
+}
+
+fn passes_on(door: &Door, bundle: &Bundle) {
     let path = door.directory().join("manager");
     let manager = Manager::at(&path);
 
     let id = door.id("detached");
-    let mut run = spawned(&mut notifying(&door, &path, &["run", "--detach", "--bundle", dir(&bundle), &id]));
+    let mut run = spawned(&mut notifying(door, &path, &["run", "--detach", "--bundle", dir(bundle), &id]));
     assert_eq!(manager.hears(), format!("READY=1\nMAINPID={}", door.state(&id)["pid"]));
     assert!(run.try_wait().unwrap().is_none(), "it waits until the manager has read it");
     assert_eq!(manager.hears(), "BARRIER=1");
     assert!(run.wait().unwrap().success());
 
     let id = door.id("created");
-    let created = door.finish(&mut notifying(&door, &path, &["create", "--bundle", dir(&bundle), &id]));
+    let created = door.finish(&mut notifying(door, &path, &["create", "--bundle", dir(bundle), &id]));
     assert_eq!(created.code, 0, "{}", created.stderr);
-    let mut start = spawned(&mut notifying(&door, &path, &["start", &id]));
+    let mut start = spawned(&mut notifying(door, &path, &["start", &id]));
     assert_eq!(manager.hears(), format!("READY=1\nMAINPID={}", door.state(&id)["pid"]));
     assert_eq!(manager.hears(), "BARRIER=1");
     assert!(start.wait().unwrap().success());
@@ -195,16 +206,21 @@ fn a_program_that_ends_before_it_is_ready_is_not_waited_for() {
     if !privileged::root() {
         return;
     }
-    let door = Door::new();
+    let bundle = speaking(&["STATUS=no"], "exit 3");
+    for door in doors() {
+        ends(&door, &bundle);
+    }
+}
+
+fn ends(door: &Door, bundle: &Bundle) {
     let path = door.directory().join("manager");
     let manager = Manager::at(&path);
-    let bundle = speaking(&["STATUS=no"], "exit 3");
     for (i, way) in [&["run", "--detach"][..], &["create"]].iter().enumerate() {
         let id = door.id(&format!("ends{i}"));
-        let words = [way, &["--bundle", dir(&bundle), &id][..]].concat();
-        assert_eq!(door.finish(&mut notifying(&door, &path, &words)).code, 0);
+        let words = [way, &["--bundle", dir(bundle), &id][..]].concat();
+        assert_eq!(door.finish(&mut notifying(door, &path, &words)).code, 0);
         if way[0] == "create" {
-            assert_eq!(door.finish(&mut notifying(&door, &path, &["start", &id])).code, 0);
+            assert_eq!(door.finish(&mut notifying(door, &path, &["start", &id])).code, 0);
         }
         door.await_status(&id, "stopped");
     }
