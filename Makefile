@@ -42,12 +42,16 @@ check: ## check format, lints, documentation, licences and sources of dependenci
 	@.ci/lane rustdoc env RUSTDOCFLAGS='--deny warnings' cargo doc $(PROFILE) --workspace --no-deps --document-private-items
 	@.ci/lane deny .ci/deny
 
+man: build ## write manual pages and shell completions below target/.../release/share
+	@cargo run --quiet $(PROFILE) --package testkit --bin manual -- $(DOOR) $(dir $(DOOR)) </dev/null
+
 install: ## install below PREFIX (/usr/local), inside DESTDIR if set
-	@if type cargo >/dev/null 2>&1; then $(MAKE) build; fi
+	@if type cargo >/dev/null 2>&1; then $(MAKE) man; fi
 	install -D -m 0755 $(DOOR) $(DESTDIR)$(PREFIX)/bin/forgeone
 	install -d -m 0755 $(DESTDIR)$(PREFIX)/libexec/forgeone
+	cp -R $(dir $(DOOR))share $(DESTDIR)$(PREFIX)/
 
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: help run build test test-vm test-vm-full check install clean
+.PHONY: help run build test test-vm test-vm-full check man install clean

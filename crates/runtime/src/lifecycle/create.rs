@@ -9,14 +9,14 @@ use super::oom::OomScore;
 use super::spawn::{self, Cloned};
 use super::status::Kept;
 use super::undo::Undo;
-use super::{CreateOptions, Runtime, Started, hooks, proc, remove};
+use super::{CreateOptions, Runtime, Started, hooks, notify, proc, remove};
 use crate::bundle::{self, Bundle};
 use crate::engine::{self, Engine};
 use crate::error::{During, Result};
 use crate::fs::{self as rootfs, CgroupHierarchy, CgroupView, Prepared, Procfs};
 use crate::plan::namespaces::KINDS;
 use crate::plan::{self, Plan};
-use crate::spec::State;
+use crate::spec::{Spec, State};
 use crate::state::{self, Dir, Lock, MountKey, Record};
 use crate::{cgroup, clock};
 use cgroup::systemd::Manager;
@@ -79,7 +79,8 @@ pub(super) fn create(runtime: &Runtime, id: &str, options: &CreateOptions, until
 }
 
 fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decision> {
-    let bundle = bundle::load(&options.bundle)?;
+    let mut bundle = bundle::load(&options.bundle)?;
+    activate(&mut bundle.spec, options, &runtime.settings.root.join(id));
     let layout = cgroup::detect()?;
     let rootless = runtime.settings.rootless.unwrap_or_else(|| process::geteuid() != 0);
     let mut manager = systemd(runtime, rootless)?;
@@ -125,6 +126,17 @@ fn systemd(runtime: &Runtime, rootless: bool) -> Result<Option<Manager>> {
     Manager::connect(user).map(Some).during(|| "--systemd-cgroup")
 }
 
+/// What the program is given by the service that it is: sockets, and a way to say that it is ready.
+fn activate(spec: &mut Spec, options: &CreateOptions, state: &Path) {
+    if let Some(process) = spec.process.as_mut().filter(|_| options.listen_fds > 0) {
+        // The program becomes process 1 of its PID namespace; as runc, whatever PID namespace it has.
+        process.env.extend([format!("LISTEN_FDS={}", options.listen_fds), "LISTEN_PID=1".to_owned()]);
+    }
+    if options.notify_socket.is_some() {
+        notify::plan(spec, state);
+    }
+}
+
 /// runc's rules: a terminal needs somebody who takes its master.
 fn check_terminal(plan: &Plan, options: &CreateOptions, until: Until) -> Result<()> {
     let detached = options.detach || until == Until::Started;
@@ -141,11 +153,15 @@ fn carry_out<'a>(
     undo: &mut Undo<'a>,
 ) -> Result<Created> {
     let state = state_of(id, &decision, "creating");
-    let Decision { bundle, plan, engine, prepared, manager, mut warnings } = decision;
+    let Decision { bundle, plan, engine, mut prepared, manager, mut warnings } = decision;
     let mut record = Record { keep_keyring: options.no_new_keyring, ..record(id, &bundle, &plan, engine)? };
     dir.write(&record)?;
     dir.keep_config(&bundle.config)?;
     let waits = dir.waits()?;
+    if options.notify_socket.is_some() {
+        notify::prepare(&dir)?;
+        prepared.last_source_made(&plan.rootfs)?;
+    }
 
     let (mut group, more) = Group::create(&plan.cgroup)?;
     warnings.extend(more);
@@ -188,7 +204,7 @@ fn carry_out<'a>(
                 state,
                 keep_keyring: options.no_new_keyring,
                 may_set_groups: writer.leaves_setgroups(),
-                preserve_fds: options.preserve_fds,
+                preserve_fds: options.listen_fds.saturating_add(options.preserve_fds),
                 ignored,
                 waits,
                 dumpable_for_maps: writer.needs_dumpable(),
@@ -222,7 +238,7 @@ fn carry_out<'a>(
         // Only now init may outlive us: all that is known of it is written down.
         channel.send(&Message::Go)?;
     }
-    let started = Started { pid: child.pid, pidfd: child.pidfd, terminal, warnings };
+    let started = Started { pid: child.pid, pidfd: child.pidfd, terminal, notify: None, warnings };
     let kept = Kept { config: bundle.config, spec: bundle.spec };
     Ok(Created { started, channel, record, dir, kept })
 }

@@ -214,7 +214,7 @@ fn converse(
         super::write_pid_file(file, child.pid)?;
     }
     start::told(channel)?;
-    Ok(Started { pid: child.pid, pidfd: child.pidfd, terminal, warnings })
+    Ok(Started { pid: child.pid, pidfd: child.pidfd, terminal, notify: None, warnings })
 }
 
 /// The new process. Comes back never.
