@@ -29,7 +29,7 @@ use forgeone_sys::process::{self, Child, Namespaces};
 use forgeone_sys::signal::{self, SignalSet};
 use forgeone_sys::{credentials, pty};
 use forgeone_trust as trust;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What the new process has: a fork's memory.
 struct Inherited<'a> {
@@ -93,10 +93,15 @@ impl Runtime {
             state::append(&container.dir, &state::Event { pid, ..super::event(record, "exec") })?;
             Ok(started)
         });
-        started.map_err(|e| match remove::end_child(pid, pidfd.as_ref()) {
-            Ok(()) => e,
-            Err(also) => Error::all(vec![e.clone(), also]).unwrap_or(e),
-        })
+        started.map_err(|e| end(pid, pidfd.as_ref(), e))
+    }
+}
+
+/// Ends the process, since this failed.
+fn end(pid: i32, pidfd: Option<&OwnedFd>, e: Error) -> Error {
+    match remove::end_child(pid, pidfd) {
+        Ok(()) => e,
+        Err(also) => Error::all(vec![e.clone(), also]).unwrap_or(e),
     }
 }
 
@@ -147,6 +152,10 @@ fn clone(
     match spawn::clone_init(Namespaces::empty(), &mut birth, &first, &shed)? {
         Cloned::Runtime(child) => {
             score.take_back()?;
+            if let Some(attach) = birth.attach() {
+                let moved = attach.process(child.pid).and_then(|()| channel.send(&Message::Go));
+                moved.map_err(|e| end(child.pid, child.pidfd.as_ref(), e))?;
+            }
             Ok((child, channel))
         }
         Cloned::Init => {
@@ -205,7 +214,7 @@ fn converse(
         super::write_pid_file(file, child.pid)?;
     }
     start::told(channel)?;
-    Ok(Started { pid: child.pid, pidfd: child.pidfd, terminal, warnings })
+    Ok(Started { pid: child.pid, pidfd: child.pidfd, terminal, notify: None, warnings })
 }
 
 /// The new process. Comes back never.
@@ -222,6 +231,9 @@ fn main(mut own: Inherited) -> ! {
 fn run(own: &mut Inherited) -> Result<engine::Program> {
     // First, so that what follows is accounted to the container.
     if let Some(birth) = own.birth.take() {
+        if birth.attach().is_some() {
+            own.channel.wait_go()?;
+        }
         birth.enter()?;
     }
     spawn::join(&own.join)?;
