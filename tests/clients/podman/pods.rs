@@ -1,13 +1,28 @@
 //! Pods: containers that share namespaces, and a parent group.
 
 use super::Podman;
-use testkit::{eventually, privileged};
+use std::fs;
+use std::path::PathBuf;
+use testkit::{eventually, privileged, skip};
+
+/// What somebody has made where cgroup hierarchies are mounted: with any runtime, Podman makes the group of a pod there,
+/// writes files into it, and can't remove it.
+fn directory_without_hierarchy() -> Option<PathBuf> {
+    let entries = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
+    // Links name hierarchies of several controllers.
+    let mut directories = entries.filter(|path| path.is_dir() && !path.is_symlink());
+    let v1 = !fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap();
+    directories.find(|path| v1 && !path.join("cgroup.procs").exists())
+}
 
 #[test]
 fn podmans_pod_shares_what_it_says() {
     let Some(podman) = Podman::new() else { return };
     if !privileged::program("catatonit", "catatonit") {
         return;
+    }
+    if let Some(stray) = directory_without_hierarchy() {
+        return skip(format_args!("{}: Podman takes it for a hierarchy and fails", stray.display()));
     }
     let create = ["pod", "create", "--name", "pod", "--network", "none", "--share", "net,ipc,uts,pid"];
     podman.ok([&create[..], &["--hostname", "together", "--cgroup-parent", podman.group.path()]].concat());
