@@ -15,6 +15,7 @@ mod debian;
 mod events;
 mod fallback;
 mod hooks;
+mod idmap;
 mod inside;
 mod leaks;
 mod lifecycle;

@@ -32,7 +32,7 @@ fn what_does_not_fit_is_refused_by_name() {
         (mount("/m", "tmpfs", "tmpfs", "nosuchoption"), "nosuchoption"),
         (mount("/m", "bind", source.path(), "bind nosuchoption"), "mounts[7].options"),
         (mount("/m", "bind", source.path(), "bind tmpcopyup"), "mounts[7].options"),
-        (mount("/m", "bind", source.path(), "bind idmap"), "mounts[7].options"),
+        (mount("/m", "bind", source.path(), "bind idmap"), "mounts[7].options: \"idmap\": needs uidMappings"),
         (mount("/proc", "tmpfs", "tmpfs", ""), "mounts[7].destination"),
         (mount("/proc", "bind", source.path(), "bind"), "mounts[7] \"/proc\""),
         (mount("/proc/self", "bind", source.path(), "bind"), "mounts[7].destination"),

@@ -11,7 +11,7 @@ use super::devices::{self, DevicePlan};
 use super::options::{Attributes, Propagation};
 use super::sysctl;
 use crate::error::{Error, Kind, Result};
-use crate::spec::{Linux, Spec};
+use crate::spec::{IdMapping, Linux, Spec};
 use forgeone_sys::mount::{MountFlags, MountPropagationFlags};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -79,8 +79,33 @@ pub struct MountPlan {
     pub propagation: Vec<Propagation>,
     /// No symbolic link may lead to the destination: `/proc`, what is below, and sysfs.
     pub strict: bool,
+    /// Its files' owners are shown as others; absent means as they are.
+    pub idmap: Option<Idmap>,
     /// Becomes read-only when everything else is in place, since there will be mount points or devices in it.
     pub late_readonly: bool,
+}
+
+/// How the ids of an idmapped mount are shown (mount_setattr(2), "ID-mapped mounts").
+#[derive(Clone, Debug, PartialEq)]
+pub struct Idmap {
+    /// With the mounts below.
+    pub recursive: bool,
+    /// Whose ids.
+    pub users: Users,
+}
+
+/// The user namespace that a mount's ids are mapped by.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Users {
+    /// One with these maps, made for it.
+    Mapped {
+        /// Users: as the file system has them, as they are shown on the host.
+        uids: Vec<IdMapping>,
+        /// Groups, likewise.
+        gids: Vec<IdMapping>,
+    },
+    /// The one that the container joins.
+    Joined(PathBuf),
 }
 
 /// What is mounted.
