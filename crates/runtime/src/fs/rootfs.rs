@@ -226,6 +226,7 @@ impl Rootfs<'_> {
             }
             (result, _) => result?,
         };
+        self.mounting.label(&made, &what.root_label)?;
         self.propagate(&made, plan)?;
         if plan.late_readonly {
             self.readonly_later(plan, made);

@@ -188,7 +188,6 @@ fn check_unsupported(linux: &Linux) -> Result<()> {
         ("linux.netDevices", !linux.net_devices.is_empty()),
         ("linux.intelRdt", linux.intel_rdt.is_some()),
         ("linux.memoryPolicy", linux.memory_policy.is_some()),
-        ("linux.mountLabel", !linux.mount_label.is_empty()),
     ];
     match fields.iter().find(|(_, present)| *present) {
         Some((field, _)) => {

@@ -211,9 +211,8 @@ fn filesystem(
         source: mount.source.clone(),
         superblock: Superblock(read.superblock),
         data: read.data,
-        lesser_data: None,
         copy_up: read.copy_up,
-        classic: false,
+        ..Filesystem::default()
     };
     match mount.kind.as_str() {
         "" => return Err(wrong(Field(index, "type"), "missing")),
@@ -227,10 +226,13 @@ fn filesystem(
         "devpts" if options.user_namespace => devpts_group(index, &mut out, &linux.gid_mappings, warnings),
         _ => {}
     }
-    if !linux.mount_label.is_empty() && !matches!(mount.kind.as_str(), "proc" | "sysfs" | "mqueue") {
-        out.data.push(format!("context=\"{}\"", linux.mount_label));
-    }
     out.classic = !options::fit_fsconfig(out.superblock.0, &out.data);
+    match mount.kind.as_str() {
+        // The kernel labels their files by itself.
+        "proc" | "sysfs" => {}
+        "mqueue" => out.root_label.clone_from(&linux.mount_label),
+        _ => out.label(&linux.mount_label),
+    }
     Ok(MountKind::Filesystem(out))
 }
 

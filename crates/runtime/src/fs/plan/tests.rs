@@ -350,17 +350,22 @@ fn labels_go_into_new_file_systems() {
     assert_eq!(plan.mount_label, "u:r:t:s0:c1,c2");
     let mut spec = spec(
         r#""mounts":[{"destination":"/a","type":"tmpfs"},{"destination":"/sys","type":"sysfs"},
-           {"destination":"/m","type":"mqueue"}]"#,
+           {"destination":"/m","type":"mqueue"},{"destination":"/p","type":"proc"},{"destination":"/o","type":"overlay"}]"#,
     );
     spec.linux.as_mut().unwrap().mount_label = "u:r:t:s0:c1,c2".to_owned();
     let (plan, warnings) = super::plan(&spec, Path::new("/b"), &Options::default()).unwrap();
-    let data = |m: &MountPlan| match &m.kind {
-        MountKind::Filesystem(f) => (f.data.clone(), f.classic),
+    let labels = |m: &MountPlan| match &m.kind {
+        MountKind::Filesystem(f) => (f.data.clone(), f.classic, f.root_label.clone()),
         _ => panic!(),
     };
-    assert_eq!(data(&plan.mounts[0]), (vec!["context=\"u:r:t:s0:c1,c2\"".to_owned()], true));
-    assert_eq!(data(&plan.mounts[1]), (vec![], false));
-    assert_eq!(warnings.len(), 1);
+    let context = (vec!["context=\"u:r:t:s0:c1,c2\"".to_owned()], true, String::new());
+    let none = (vec![], false, String::new());
+    let root = (vec![], false, "u:r:t:s0:c1,c2".to_owned());
+    let expected = [context.clone(), none.clone(), root, none, context];
+    assert_eq!(plan.mounts.iter().map(labels).collect::<Vec<_>>(), expected);
+    assert!(warnings.is_empty());
+    let e = linux(r#""mountLabel":"a\",x=\"b""#).unwrap_err();
+    assert!(e.to_string().starts_with("linux.mountLabel: "), "{e}");
 }
 
 #[test]
