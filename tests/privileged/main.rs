@@ -21,6 +21,7 @@ mod leaks;
 mod lifecycle;
 mod mounts;
 mod namespaces;
+mod netdevices;
 mod parallel;
 mod podman;
 mod process;

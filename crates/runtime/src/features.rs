@@ -51,7 +51,7 @@ fn linux() -> Value {
         "selinux": { "enabled": false },
         "intelRdt": { "enabled": false, "schemata": false, "monitoring": false },
         "mountExtensions": { "idmap": { "enabled": true } },
-        "netDevices": { "enabled": false },
+        "netDevices": { "enabled": true },
     })
 }
 

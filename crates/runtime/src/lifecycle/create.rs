@@ -18,7 +18,7 @@ use crate::plan::namespaces::KINDS;
 use crate::plan::{self, Plan};
 use crate::spec::State;
 use crate::state::{self, Dir, Lock, MountKey, Record};
-use crate::{cgroup, clock};
+use crate::{cgroup, clock, network};
 use forgeone_sys::fs;
 use forgeone_sys::process::{self, Child, Namespaces};
 use forgeone_sys::{credentials, pty, socket};
@@ -182,7 +182,7 @@ fn carry_out<'a>(
 
     record.pid = child.pid;
     let state = State { pid: child.pid, ..state };
-    let (terminal, inodes) = converse(&child, &channel, &plan, writer, prepared.procfs(), &state)?;
+    let (terminal, inodes) = converse(&child, &channel, &plan, writer, prepared.procfs(), &state, undo)?;
     record.namespaces = own_namespaces(&plan, inodes);
     finish(&mut record, prepared.procfs(), &dir)?;
     let terminal = hand_over(terminal, options.console_socket.as_deref())?;
@@ -262,12 +262,19 @@ fn converse(
     writer: Writer,
     procfs: &Procfs,
     state: &State,
+    undo: &mut Undo,
 ) -> Result<(Option<OwnedFd>, [u64; KINDS_OF_NAMESPACES])> {
     let mut terminal = None;
     loop {
         match channel.receive()? {
             Message::MapIds => {
                 writer.write(child.pid, &plan.namespaces, procfs)?;
+                channel.send(&Message::Go)?;
+            }
+            Message::Network(container) => {
+                let own = procfs.namespace("self/ns/net")?.ok_or_else(init::no_network)?;
+                let moved = network::move_in(&plan.net_devices, own, container)?;
+                undo.push("the move of network devices", || moved.give_back());
                 channel.send(&Message::Go)?;
             }
             Message::RunHooks => {

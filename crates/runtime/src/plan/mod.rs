@@ -13,7 +13,7 @@ use crate::bundle::Bundle;
 use crate::error::{Error, Kind, Result};
 use crate::security::seccomp;
 use crate::spec::{Hooks, Linux, Spec};
-use crate::{cgroup, fs};
+use crate::{cgroup, fs, network};
 use forgeone_config::ExecMode;
 use forgeone_sys::process::Namespaces;
 use forgeone_trust::Admission;
@@ -40,6 +40,8 @@ pub struct Plan {
     pub process: ProcessPlan,
     /// Whether the loopback interface is brought up: in a new network namespace.
     pub loopback: bool,
+    /// Interfaces of the host that move in.
+    pub net_devices: Vec<network::DevicePlan>,
     /// Host name, empty for none.
     pub hostname: String,
     /// NIS domain name, empty for none.
@@ -111,6 +113,7 @@ pub fn make(
         exec_mode: exec_mode(&spec.annotations)?,
         group: group(id, &spec.annotations),
         loopback: namespaces.new.contains(Namespaces::NET),
+        net_devices: network::plan(&linux.net_devices, namespaces.contains(Namespaces::NET))?,
         namespaces,
         rootfs,
         cgroup,
@@ -185,7 +188,6 @@ fn check_version(version: &str) -> Result<()> {
 /// Fields that this version knows and can't honour are refused, never ignored.
 fn check_unsupported(linux: &Linux) -> Result<()> {
     let fields = [
-        ("linux.netDevices", !linux.net_devices.is_empty()),
         ("linux.intelRdt", linux.intel_rdt.is_some()),
         ("linux.memoryPolicy", linux.memory_policy.is_some()),
     ];
