@@ -10,12 +10,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use testkit::{Bundle, Door, Output, privileged};
 
-fn dir(bundle: &Bundle) -> &str {
+pub(crate) fn dir(bundle: &Bundle) -> &str {
     bundle.path().to_str().unwrap()
 }
 
 /// Names in a directory, sorted.
-fn listing(path: &Path) -> Vec<String> {
+pub(crate) fn listing(path: &Path) -> Vec<String> {
     let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<_> = entries.map(|name| name.into_string().unwrap()).collect();
     names.sort();
@@ -23,7 +23,7 @@ fn listing(path: &Path) -> Vec<String> {
 }
 
 /// What is wrong with a refusal, which is one line, of this command, with these words in it, and status 1 as runc's.
-fn fault(output: &Output, command: &str, words: &[&str]) -> Option<String> {
+pub(crate) fn fault(output: &Output, command: &str, words: &[&str]) -> Option<String> {
     let Output { code, stdout, stderr, .. } = output;
     let missing: Vec<_> = words.iter().filter(|word| !stderr.contains(**word)).collect();
     let fault = if (*code, stdout.as_str()) != (1, "") {
@@ -75,7 +75,7 @@ fn refused(door: &Door, bundle: &Bundle, words: &[&str]) {
 type Case<'a> = (&'a str, Value, &'a [&'a str]);
 
 /// Sets what is at `pointer`; `null` removes it. Missing objects are made, `-` is a new element.
-fn change(config: &mut Value, pointer: &str, value: Value) {
+pub(crate) fn change(config: &mut Value, pointer: &str, value: Value) {
     let (parent, last) = pointer.rsplit_once('/').unwrap();
     let mut at = config;
     for key in parent.split('/').skip(1) {

@@ -4,6 +4,7 @@
 //! ([`log`]), carries out one command ([`commands`]) and reports once ([`report`]).
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), no_main)]
 
 mod args;
 mod commands;
@@ -21,11 +22,14 @@ use forgeone_runtime::lifecycle;
 use forgeone_sys::signal::keep_children;
 use log::Log;
 use report::Failure;
-use std::process::ExitCode;
 
-fn main() -> ExitCode {
+#[cfg(not(test))]
+forgeone_sys::entry!(run);
+
+#[cfg_attr(test, allow(dead_code))]
+fn run() -> u8 {
     if std::env::args_os().next().is_some_and(|name| name == own::NAME) {
-        return ExitCode::from(own::report::main());
+        return own::report::main();
     }
     // Before any child is made; who started us may ignore its own.
     if let Err(e) = keep_children() {
@@ -39,7 +43,7 @@ fn main() -> ExitCode {
         Err(e) => return Failure::of_door(e).report(&Log::default()),
     };
     match parsed.and_then(|parsed| answer(parsed, &global, &log)) {
-        Ok(status) => ExitCode::from(status),
+        Ok(status) => status,
         Err(failure) => failure.report(&log),
     }
 }

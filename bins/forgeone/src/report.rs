@@ -3,7 +3,6 @@
 use crate::args::{Command, Misuse};
 use crate::log::Log;
 use forgeone_runtime::{Error, Kind, spec};
-use std::process::ExitCode;
 
 /// This program's version.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -42,9 +41,9 @@ impl Failure {
     }
 
     /// Reports it, once.
-    pub(crate) fn report(self, log: &Log) -> ExitCode {
+    pub(crate) fn report(self, log: &Log) -> u8 {
         log.error(&format!("{}{}", self.error, self.way_out()));
-        ExitCode::from(self.status)
+        self.status
     }
 
     /// What the user can do about it.

@@ -16,6 +16,7 @@ mod show;
 
 pub mod bpf;
 pub mod credentials;
+pub mod entry;
 pub mod fs;
 pub mod keyring;
 pub mod mount;

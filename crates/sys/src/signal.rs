@@ -30,6 +30,11 @@ impl SignalSet {
         Self(u64::MAX)
     }
 
+    /// As `/proc/PID/status` writes it: bit N-1 is signal N.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// Whether the signal of this number is in it.
     pub const fn contains(self, number: i32) -> bool {
         matches!(number, 1..=64) && self.0 & (1 << (number - 1)) != 0
@@ -63,6 +68,13 @@ pub fn set_mask(mask: &SignalSet) -> Result<()> {
 /// in.
 pub fn reset_all() -> Result<()> {
     (1..=64).filter(|n| *n != libc::SIGKILL && *n != libc::SIGSTOP).try_for_each(set_default)?;
+    set_mask(&SignalSet::empty())
+}
+
+/// The same for a process that is about to execute a program, which gives every signal that has a handler its default
+/// disposition by itself: only the signals that were `ignored` need a call each.
+pub fn reset_for_exec(ignored: SignalSet) -> Result<()> {
+    (1..=64).filter(|number| ignored.contains(*number)).try_for_each(set_default)?;
     set_mask(&SignalSet::empty())
 }
 

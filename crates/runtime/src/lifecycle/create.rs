@@ -148,6 +148,7 @@ fn carry_out<'a>(
     };
     let writer = Writer::choose(&plan.namespaces);
     let score = OomScore::lend(prepared.procfs(), plan.process.oom_score_adj)?;
+    let ignored = proc::ignored_signals(prepared.procfs())?;
     process::set_dumpable(false)?;
     let new = at_clone(plan.namespaces.new);
     let (first, later) = if plan.namespaces.joins_first() { (targets, vec![]) } else { (vec![], targets) };
@@ -169,6 +170,7 @@ fn carry_out<'a>(
                 keep_keyring: options.no_new_keyring,
                 may_set_groups: writer.leaves_setgroups(),
                 preserve_fds: options.preserve_fds,
+                ignored,
                 waits,
                 dumpable_for_maps: writer.needs_dumpable(),
             })

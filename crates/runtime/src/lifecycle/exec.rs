@@ -12,7 +12,7 @@
 use super::channel::{Channel, Message, unexpected};
 use super::oom::OomScore;
 use super::spawn::{self, Cloned, Target};
-use super::{ExecOptions, Runtime, Started, Status, create, init, program, remove, start};
+use super::{ExecOptions, Runtime, Started, Status, create, init, proc, program, remove, start};
 use crate::cgroup::{Birth, Group};
 use crate::engine::{self, Engine};
 use crate::error::{During, Error, Kind, Result};
@@ -26,7 +26,8 @@ use crate::state::{self, Record};
 use forgeone_config::ExecMode;
 use forgeone_sys::fs::{self as files, Mode, OFlags};
 use forgeone_sys::process::{self, Child, Namespaces};
-use forgeone_sys::{credentials, pty, signal};
+use forgeone_sys::signal::{self, SignalSet};
+use forgeone_sys::{credentials, pty};
 use forgeone_trust as trust;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -42,6 +43,8 @@ struct Inherited<'a> {
     user_namespace: bool,
     may_set_groups: bool,
     preserve_fds: u32,
+    /// Signals that the runtime ignores, and the program isn't to.
+    ignored: SignalSet,
     /// The container whose session keyring is joined; `None` if it has the caller's.
     keyring: Option<&'a str>,
 }
@@ -122,6 +125,7 @@ fn clone(
     let score = OomScore::lend(procfs, plan.oom_score_adj)?;
     process::set_dumpable(false)?;
 
+    let ignored = proc::ignored_signals(procfs)?;
     let may_set_groups = may_set_groups(record, procfs)?;
     let (first, later) = if user_namespace && process::geteuid() != 0 {
         // From inside the container's cgroup namespace, a delegated cgroup2 lets nobody come in from outside (ENOENT).
@@ -161,6 +165,7 @@ fn clone(
                 user_namespace,
                 may_set_groups,
                 preserve_fds: options.preserve_fds,
+                ignored,
                 keyring: (!record.keep_keyring).then_some(record.id.as_str()),
             })
         }
@@ -248,7 +253,7 @@ fn run(own: &mut Inherited) -> Result<engine::Program> {
     let found = program::assume(own.plan, &caller)?;
     own.channel.send(&Message::Ready(Default::default()))?;
     own.channel.wait_go()?;
-    signal::reset_all()?;
+    signal::reset_for_exec(own.ignored)?;
     process::close_range_cloexec(own.preserve_fds.saturating_add(3))?;
     program::seal(own.plan)?;
     Ok(found)

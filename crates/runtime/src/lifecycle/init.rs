@@ -15,7 +15,8 @@ use crate::spec::State;
 use crate::{cgroup, fs as rootfs};
 use forgeone_sys::fs;
 use forgeone_sys::process::{self, Namespaces};
-use forgeone_sys::{credentials, net, pty, signal, socket, uts};
+use forgeone_sys::signal::{self, SignalSet};
+use forgeone_sys::{credentials, net, pty, socket, uts};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// How init learns that it may execute the program.
@@ -54,6 +55,8 @@ pub(super) struct Inherited<'a> {
     pub preserve_fds: u32,
     /// Whether the runtime can only write the id maps of a process that is dumpable.
     pub dumpable_for_maps: bool,
+    /// Signals that the runtime ignores, and the program isn't to.
+    pub ignored: SignalSet,
     /// Holds the lock that says "not executed yet" by being open; closed by exec.
     pub waits: OwnedFd,
 }
@@ -286,7 +289,7 @@ fn last_steps(own: &Inherited) -> Result<()> {
     let state = State { pid: process::getpid(), status: "created".to_owned(), ..own.state.clone() };
     hooks::run("startContainer", &own.plan.hooks.start_container, &state)?;
     // Signals as the program expects them.
-    signal::reset_all()?;
+    signal::reset_for_exec(own.ignored)?;
     program::seal(&own.plan.process)
 }
 

@@ -4,6 +4,7 @@ use crate::error::{During, Error, Kind, Result};
 use crate::fs::Procfs;
 use forgeone_sys::Errno;
 use forgeone_sys::fs::{self, Mode, OFlags};
+use forgeone_sys::signal::SignalSet;
 
 /// Of `/proc/PID/stat`, proc_pid_stat(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,19 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     Some(Stat { state, start_time: fields.nth(18)?.parse().ok()? })
 }
 
+/// The signals that we ignore, and whatever we clone: proc_pid_status(5), `SigIgn`.
+pub(super) fn ignored_signals(procfs: &Procfs) -> Result<SignalSet> {
+    let text = procfs.read("self/status", 8192).during(|| "ignored signals")?;
+    let bits = parse_field(&text, "SigIgn:").and_then(|mask| u64::from_str_radix(mask, 16).ok());
+    bits.map(SignalSet::from_bits).ok_or_else(|| Error::new(Kind::System, "/proc/self/status: has no SigIgn"))
+}
+
+/// The value behind a name in `/proc/PID/status`.
+fn parse_field<'a>(text: &'a [u8], name: &str) -> Option<&'a str> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
+}
+
 /// The boot that process ids belong to.
 pub(super) fn boot_id() -> Result<String> {
     let file = fs::open("/proc/sys/kernel/random/boot_id", OFlags::RDONLY, Mode::empty())?;
@@ -55,6 +69,13 @@ pub(super) fn describe_fd(number: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_of_status_is_found_at_the_line_s_start() {
+        let text = b"Name:\tSigIgn:\nSigIgn:\t0000000000001000\nSigCgt:\t0\n";
+        assert_eq!(parse_field(text, "SigIgn:"), Some("0000000000001000"));
+        assert_eq!(parse_field(text, "None:"), None);
+    }
 
     #[test]
     fn a_name_with_parentheses_and_spaces_does_not_shift_the_fields() {

@@ -91,7 +91,9 @@ pub fn make(
     if !namespaces.contains(Namespaces::MOUNT) {
         return Err(refuse("linux.namespaces", "a mount namespace is needed to change the root"));
     }
-    let (rootfs, mut warnings) = fs::plan(spec, &bundle.dir, &fs_options(&namespaces, options))?;
+    let mut warnings = foreign_sections(spec);
+    let (rootfs, more) = fs::plan(spec, &bundle.dir, &fs_options(&namespaces, options))?;
+    warnings.extend(more);
     let cgroup_options = cgroup::Options { tolerate_missing_rights: options.rootless, ..Default::default() };
     let (cgroup, more) =
         cgroup::plan(layout, id, &linux.cgroups_path, linux.resources.as_ref(), &cgroup_options)?;
@@ -126,6 +128,14 @@ pub fn make(
         annotations: spec.annotations.clone(),
     };
     Ok((plan, warnings))
+}
+
+/// A warning for each section of another system's, which means nothing to Linux: config.md, "Platform-specific
+/// configuration".
+fn foreign_sections(spec: &Spec) -> Vec<String> {
+    let sections = ["solaris", "windows", "vm", "zos", "freebsd"].into_iter();
+    let present = sections.filter(|section| spec.extra.contains_key(*section));
+    present.map(|section| format!("{section}: is for another system than Linux, and is ignored")).collect()
 }
 
 /// Where plugins change a plan; there are none yet, so it stays as it is.
