@@ -15,6 +15,7 @@ pub mod json;
 pub mod lifecycle;
 pub mod network;
 pub mod plan;
+pub mod resctrl;
 pub mod security;
 pub mod spec;
 pub mod state;

@@ -18,7 +18,7 @@ use crate::plan::namespaces::KINDS;
 use crate::plan::{self, Plan};
 use crate::spec::State;
 use crate::state::{self, Dir, Lock, MountKey, Record};
-use crate::{cgroup, clock, network};
+use crate::{cgroup, clock, network, resctrl};
 use forgeone_sys::fs;
 use forgeone_sys::process::{self, Child, Namespaces};
 use forgeone_sys::{credentials, pty, socket};
@@ -26,6 +26,9 @@ use forgeone_trust as trust;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+
+/// The longest mountinfo that is read, in bytes.
+const MOUNTINFO_MAX: usize = 16 << 20;
 
 /// A container whose init waits, and the channel over which it can be told to go on.
 pub(super) struct Created {
@@ -128,6 +131,10 @@ fn carry_out<'a>(
     let state = state_of(id, &decision, "creating");
     let Decision { bundle, plan, engine, prepared, mut warnings } = decision;
     let mut record = Record { keep_keyring: options.no_new_keyring, ..record(id, &bundle, &plan, engine)? };
+    if let Some(wanted) = &plan.resctrl {
+        let mounts = prepared.procfs().read("self/mountinfo", MOUNTINFO_MAX)?;
+        record.resctrl = resctrl::survey(wanted, &mounts)?;
+    }
     dir.write(&record)?;
     dir.keep_config(&bundle.config)?;
     let waits = dir.waits()?;
@@ -138,6 +145,12 @@ fn carry_out<'a>(
     record.cgroup_id = group.id()?;
     let paths = record.cgroup.clone();
     undo.push("the cgroup", move || cgroup::Group::open(paths).delete());
+
+    if let Some(wanted) = &plan.resctrl {
+        let paths = record.resctrl.clone();
+        undo.push("the resctrl groups", move || resctrl::remove(&paths));
+        resctrl::make(wanted, &record.resctrl)?;
+    }
 
     let targets = spawn::open_targets(&plan.namespaces)?;
     let mut birth = group.birth()?;
@@ -182,6 +195,7 @@ fn carry_out<'a>(
     // Ours are closed: end of file must mean that init is gone, and the lock is init's alone.
     drop((inner, gate, birth, waits));
 
+    resctrl::enter(&record.resctrl, child.pid)?;
     record.pid = child.pid;
     let state = State { pid: child.pid, ..state };
     let (terminal, inodes) = converse(&child, &channel, &plan, writer, prepared.procfs(), &state, undo)?;
