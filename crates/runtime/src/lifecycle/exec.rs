@@ -89,7 +89,9 @@ impl Runtime {
 
         let (child, channel) = clone(self, record, &plan, options)?;
         let (pid, pidfd) = (child.pid, child.pidfd.as_ref().map(files::dup).transpose()?);
-        let started = converse(child, &channel, options, warnings).and_then(|started| {
+        let entered = crate::resctrl::enter(&record.resctrl, pid);
+        let started = entered.and_then(|()| converse(child, &channel, options, warnings));
+        let started = started.and_then(|started| {
             state::append(&container.dir, &state::Event { pid, ..super::event(record, "exec") })?;
             Ok(started)
         });
@@ -111,7 +113,10 @@ fn decide(spec: &Spec, record: &Record, options: &ExecOptions) -> Result<(Proces
     let filter = filter.map(seccomp::compile).transpose()?;
     let own_user = record.namespaces.contains_key("user");
     let grantable = if own_user { u64::MAX } else { credentials::capget()?.permitted };
-    process_plan::plan(&options.process, filter, grantable)
+    let (mut plan, warnings) = process_plan::plan(&options.process, filter, grantable)?;
+    let policy = spec.linux.as_ref().and_then(|linux| linux.memory_policy.as_ref());
+    plan.memory_policy = policy.map(plan::memory::plan).transpose()?;
+    Ok((plan, warnings))
 }
 
 /// Clones the process and lets it run up to "ready".

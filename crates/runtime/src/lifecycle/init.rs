@@ -71,6 +71,10 @@ fn built_already() -> Error {
     Error::new(Kind::System, "the root file system was built already")
 }
 
+pub(super) fn no_network() -> Error {
+    Error::new(Kind::Unsupported, "linux.netDevices: this kernel has no network namespaces")
+}
+
 /// Runs init. Comes back never: it executes the program, or reports the error and exits.
 pub(super) fn main(mut inherited: Inherited) -> ! {
     let prepared = set_up(&mut inherited);
@@ -113,6 +117,11 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
     let _ = process::setsid();
     if !own.keep_keyring {
         program::session_keyring(&own.state.id)?;
+    }
+    if !plan.net_devices.is_empty() {
+        let namespace = own.prepared()?.procfs().namespace("self/ns/net")?.ok_or_else(no_network)?;
+        own.channel.send(&Message::Network(namespace))?;
+        own.channel.wait_go()?;
     }
     if plan.loopback {
         net::loopback_up().during(|| "bring up the loopback interface")?;
