@@ -16,7 +16,7 @@ SHARE = $(dir $(DOOR))share
 PROFILE := --locked --profile ci
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build the release and run a container from the built-in image
 	@$(DOOR) run self
@@ -28,6 +28,14 @@ build: ## build the release of forgeone
 test: ## install what the tests need (as root; otherwise name it), run everything, tell the sum
 	@.ci/prepare test
 	@cargo run --quiet $(PROFILE) --package testkit --bin suite </dev/null
+
+test-vm: ## run the tests of cgroups and systemd alone, in the guest
+	@.ci/prepare test
+	@cargo run --quiet $(PROFILE) --package testkit --bin suite guest </dev/null
+
+test-vm-full: ## run all tests of containers in the guest
+	@.ci/prepare test
+	@cargo run --quiet $(PROFILE) --package testkit --bin suite guest '' </dev/null
 
 check: ## check format, lints, documentation, licences and sources of dependencies
 	@.ci/prepare check
@@ -51,4 +59,4 @@ install: ## install below PREFIX (/usr/local), inside DESTDIR if set
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: help run build test check man install clean
+.PHONY: help run build test test-vm test-vm-full check man install clean

@@ -21,7 +21,7 @@ pub use rustix::stdio::{stderr, stdin, stdout};
 use crate::error::{Errno, Fail, Result, retry, with_c_str};
 use crate::show::{self, Flags, Text};
 use rustix::path::Arg;
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -205,5 +205,13 @@ pub fn fchmodat(dir: impl AsFd, path: impl Arg, mode: u32) -> Result<()> {
         let mode = Mode::from_raw_mode(mode);
         rustix::fs::chmodat(&dir, path, mode, AtFlags::empty())
             .fail(|| format!("fchmodat({}, {}, {})", show::fd(&dir), Text(path), show::mode(mode)))
+    })
+}
+
+/// `setxattr(2)`: sets an extended attribute; a symbolic link at `path` is followed.
+pub fn setxattr(path: impl Arg, name: &CStr, value: &[u8]) -> Result<()> {
+    with_c_str("setxattr", path, |path| {
+        rustix::fs::setxattr(path, name, value, rustix::fs::XattrFlags::empty())
+            .fail(|| format!("setxattr({}, {}, {}, 0)", Text(path), Text(name), show::data(value)))
     })
 }

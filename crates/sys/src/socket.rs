@@ -3,6 +3,7 @@
 use crate::error::{Errno, Error, Fail, Result, check, retry, with_c_str};
 use crate::fs::{self, CWD, FileType, Mode, OFlags};
 use crate::show;
+use rustix::net::sockopt::Timeout;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
@@ -14,6 +15,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 /// The most descriptors that the kernel passes in one message (`SCM_MAX_FD`).
 const FDS_MAX: usize = 253;
@@ -184,6 +186,29 @@ fn connect(place: &OwnedFd, kind: SocketType) -> std::result::Result<OwnedFd, Er
     let socket = rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
     let address = SocketAddrUnix::new(fs::fd_path(place))?;
     retry(|| rustix::net::connect(&socket, &address))?;
+    Ok(socket)
+}
+
+/// Connects to the `STREAM` socket that `place` is (`O_PATH`). Neither this nor a later send takes longer than `limit`,
+/// also where nobody accepts or reads (`EAGAIN` then).
+pub fn connect_stream_within(place: impl AsFd, limit: Duration) -> Result<OwnedFd> {
+    let call = || format!("connect({})", show::fd(&place));
+    let address = SocketAddrUnix::new(fs::fd_path(&place)).fail(call)?;
+    connect_within(&address, limit).fail(call)
+}
+
+/// The same for a socket with an abstract name (unix(7)).
+pub fn connect_abstract_within(name: &[u8], limit: Duration) -> Result<OwnedFd> {
+    let call = || format!("connect(@{})", name.escape_ascii());
+    let address = SocketAddrUnix::new_abstract_name(name).fail(call)?;
+    connect_within(&address, limit).fail(call)
+}
+
+fn connect_within(address: &SocketAddrUnix, limit: Duration) -> std::result::Result<OwnedFd, Errno> {
+    let socket =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    rustix::net::sockopt::set_socket_timeout(&socket, Timeout::Send, Some(limit))?;
+    retry(|| rustix::net::connect(&socket, address))?;
     Ok(socket)
 }
 

@@ -277,6 +277,17 @@ impl Mounting {
         }
     }
 
+    /// Gives a mount's root an SELinux context; empty means none. Without SELinux there is nothing to be labelled.
+    pub(super) fn label(&self, mount: &OwnedFd, context: &str) -> Result<()> {
+        if context.is_empty() {
+            return Ok(());
+        }
+        match fs::setxattr(self.path(mount)?, c"security.selinux", context.as_bytes()) {
+            Err(e) if e.errno() == Errno::OPNOTSUPP => Ok(()),
+            result => result,
+        }
+    }
+
     /// Moves a mount onto a descriptor.
     pub(super) fn relocate(&self, mount: &OwnedFd, target: &OwnedFd) -> Result<()> {
         if self.modern.get() {

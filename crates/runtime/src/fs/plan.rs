@@ -11,7 +11,7 @@ use super::devices::{self, DevicePlan};
 use super::options::{Attributes, Propagation};
 use super::sysctl;
 use crate::error::{Error, Kind, Result};
-use crate::spec::{Linux, Spec};
+use crate::spec::{IdMapping, Linux, Spec};
 use forgeone_sys::mount::{MountFlags, MountPropagationFlags};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -79,8 +79,33 @@ pub struct MountPlan {
     pub propagation: Vec<Propagation>,
     /// No symbolic link may lead to the destination: `/proc`, what is below, and sysfs.
     pub strict: bool,
+    /// Its files' owners are shown as others; absent means as they are.
+    pub idmap: Option<Idmap>,
     /// Becomes read-only when everything else is in place, since there will be mount points or devices in it.
     pub late_readonly: bool,
+}
+
+/// How the ids of an idmapped mount are shown (mount_setattr(2), "ID-mapped mounts").
+#[derive(Clone, Debug, PartialEq)]
+pub struct Idmap {
+    /// With the mounts below.
+    pub recursive: bool,
+    /// Whose ids.
+    pub users: Users,
+}
+
+/// The user namespace that a mount's ids are mapped by.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Users {
+    /// One with these maps, made for it.
+    Mapped {
+        /// Users: as the file system has them, as they are shown on the host.
+        uids: Vec<IdMapping>,
+        /// Groups, likewise.
+        gids: Vec<IdMapping>,
+    },
+    /// The one that the container joins.
+    Joined(PathBuf),
 }
 
 /// What is mounted.
@@ -128,10 +153,26 @@ pub struct Filesystem {
     pub data: Vec<String>,
     /// The options to use when the first are refused with EINVAL (devpts: `gid=5` in a joined user namespace).
     pub lesser_data: Option<Vec<String>>,
+    /// SELinux context that its root gets afterwards, having no option for it; empty means none.
+    pub root_label: String,
     /// Begin with a copy of what it covers.
     pub copy_up: bool,
     /// Its options need mount(2); fsconfig(2) can't carry them.
     pub classic: bool,
+}
+
+impl Filesystem {
+    /// Adds the option that gives all its files an SELinux context; empty means none. Contexts have commas, which only
+    /// mount(2) lets be quoted.
+    pub fn label(&mut self, context: &str) {
+        if context.is_empty() {
+            return;
+        }
+        for data in std::iter::once(&mut self.data).chain(&mut self.lesser_data) {
+            data.push(format!("context=\"{context}\""));
+        }
+        self.classic = true;
+    }
 }
 
 /// Flags of a file system as a whole, with a default.
@@ -193,6 +234,7 @@ pub fn plan(spec: &Spec, bundle: &Path, options: &Options) -> Result<(RootfsPlan
     let nothing = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&nothing);
     need_mount_namespace(linux)?;
+    check_label(&linux.mount_label)?;
     let root = spec.root.as_ref().ok_or_else(|| wrong("root", "missing"))?;
     if root.path.is_empty() {
         return Err(wrong("root.path", "empty"));
@@ -205,7 +247,6 @@ pub fn plan(spec: &Spec, bundle: &Path, options: &Options) -> Result<(RootfsPlan
         .enumerate()
         .map(|(i, mount)| mount::plan(i, mount, linux, bundle, options, &mut warnings))
         .collect::<Result<Vec<_>>>()?;
-    label_warning(linux, &mounts, &mut warnings);
     let own_dev = !mounts.iter().any(|m| m.destination == "/dev" && matches!(m.kind, MountKind::Bind { .. }));
     let devices = devices::plan(&linux.devices)?;
     let plan = RootfsPlan {
@@ -234,6 +275,14 @@ fn wrong(field: impl fmt::Display, cause: impl fmt::Display) -> Error {
 fn without_nul(field: impl fmt::Display, value: &str) -> Result<()> {
     match value.contains('\0') {
         true => Err(wrong(field, "holds a NUL byte")),
+        false => Ok(()),
+    }
+}
+
+/// It stands in quotes among the options of file systems.
+fn check_label(label: &str) -> Result<()> {
+    match label.contains(['"', '\\', '\0']) {
+        true => Err(wrong("linux.mountLabel", format!("{label:?}: is not an SELinux context"))),
         false => Ok(()),
     }
 }
@@ -299,14 +348,6 @@ fn paths_inside(field: &str, paths: &[String]) -> Result<Vec<String>> {
         }
     }
     Ok(out)
-}
-
-/// mqueue takes no `context=` and would have to be labelled afterwards.
-fn label_warning(linux: &Linux, mounts: &[MountPlan], warnings: &mut Vec<String>) {
-    let mqueue = |m: &MountPlan| matches!(&m.kind, MountKind::Filesystem(f) if f.fstype == "mqueue");
-    if !linux.mount_label.is_empty() && mounts.iter().any(mqueue) {
-        warnings.push("linux.mountLabel: not applied to mqueue, which has no context option".to_owned());
-    }
 }
 
 #[cfg(test)]

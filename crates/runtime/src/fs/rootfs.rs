@@ -12,6 +12,7 @@
 use super::cgroupfs::{self, CgroupView};
 use super::copyup;
 use super::devices;
+use super::idmap;
 use super::mounting::{Changes, Lookup, Mounting, Place, Tree};
 use super::options::{Attributes, Propagation};
 use super::plan::{Filesystem, MountKind, MountPlan, RootfsPlan};
@@ -39,8 +40,10 @@ pub struct Rootfs<'a> {
     identity: (u64, u64),
     /// Mounts that become read-only in the end, with their numbers.
     pub(super) late: RefCell<Vec<(usize, OwnedFd)>>,
-    /// Copies of sources that can't be reached from here, by the number of the mount.
+    /// Copies of sources that can't be reached, or not be idmapped, from here, by the number of the mount.
     trees: RefCell<Vec<(usize, OwnedFd)>>,
+    /// User namespaces of file systems that are idmapped, by the number of the mount.
+    users: Vec<(usize, OwnedFd)>,
 }
 
 /// No file mode creation mask, until this is dropped.
@@ -72,11 +75,11 @@ pub fn build<'a>(
 ) -> RuntimeResult<Rootfs<'a>> {
     let _umask = NoUmask::new();
     part_from_host(plan).during(|| "propagation of /")?;
-    let Prepared { procfs, identity, rootfs_tree, trees, .. } = prepared;
+    let Prepared { procfs, identity, rootfs_tree, trees, users, .. } = prepared;
     let mounting = Mounting::new(procfs);
     let root = root_mount(plan, &mounting, rootfs_tree, identity).during(|| "root.path")?;
     let (late, trees) = (RefCell::default(), RefCell::new(trees));
-    let rootfs = Rootfs { plan, cgroups, mounting, root, identity, late, trees };
+    let rootfs = Rootfs { plan, cgroups, mounting, root, identity, late, trees, users };
     for mount in &plan.mounts {
         rootfs.mount(mount).during(|| mount)?;
     }
@@ -206,9 +209,12 @@ impl Rootfs<'_> {
             true => with_mode_of(&place.fd, what)?,
             false => Cow::Borrowed(what),
         };
-        let fill = |top: BorrowedFd| match what.copy_up {
-            true => copyup::copy(place.fd.as_fd(), top),
-            false => Ok(()),
+        let fill = |top: BorrowedFd| {
+            if what.copy_up {
+                copyup::copy(place.fd.as_fd(), top)?;
+            }
+            // After the copy, whose owners are the file system's own.
+            self.idmap(plan, top)
         };
         let mount = |what: &Filesystem| self.mounting.filesystem(what, plan.attributes, true, &place, &fill);
         let made = match (mount(&what), &what.lesser_data) {
@@ -220,11 +226,20 @@ impl Rootfs<'_> {
             }
             (result, _) => result?,
         };
+        self.mounting.label(&made, &what.root_label)?;
         self.propagate(&made, plan)?;
         if plan.late_readonly {
             self.readonly_later(plan, made);
         }
         Ok(())
+    }
+
+    fn idmap(&self, plan: &MountPlan, top: BorrowedFd) -> Result<()> {
+        let (Some(idmap), users) = (&plan.idmap, self.users.iter().find(|(i, _)| *i == plan.index)) else {
+            return Ok(());
+        };
+        let (_, users) = users.ok_or_else(|| Error::new("idmap: no user namespace", Errno::INVAL))?;
+        idmap::apply(top, users.as_fd(), idmap.recursive)
     }
 
     /// A user namespace without a network namespace may not mount sysfs; it gets the host's, bound. If it is to be

@@ -29,7 +29,7 @@ use forgeone_sys::process::{self, Child, Namespaces};
 use forgeone_sys::signal::{self, SignalSet};
 use forgeone_sys::{credentials, pty};
 use forgeone_trust as trust;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What the new process has: a fork's memory.
 struct Inherited<'a> {
@@ -89,14 +89,21 @@ impl Runtime {
 
         let (child, channel) = clone(self, record, &plan, options)?;
         let (pid, pidfd) = (child.pid, child.pidfd.as_ref().map(files::dup).transpose()?);
-        let started = converse(child, &channel, options, warnings).and_then(|started| {
+        let entered = crate::resctrl::enter(&record.resctrl, pid);
+        let started = entered.and_then(|()| converse(child, &channel, options, warnings));
+        let started = started.and_then(|started| {
             state::append(&container.dir, &state::Event { pid, ..super::event(record, "exec") })?;
             Ok(started)
         });
-        started.map_err(|e| match remove::end_child(pid, pidfd.as_ref()) {
-            Ok(()) => e,
-            Err(also) => Error::all(vec![e.clone(), also]).unwrap_or(e),
-        })
+        started.map_err(|e| end(pid, pidfd.as_ref(), e))
+    }
+}
+
+/// Ends the process, since this failed.
+fn end(pid: i32, pidfd: Option<&OwnedFd>, e: Error) -> Error {
+    match remove::end_child(pid, pidfd) {
+        Ok(()) => e,
+        Err(also) => Error::all(vec![e.clone(), also]).unwrap_or(e),
     }
 }
 
@@ -106,7 +113,10 @@ fn decide(spec: &Spec, record: &Record, options: &ExecOptions) -> Result<(Proces
     let filter = filter.map(seccomp::compile).transpose()?;
     let own_user = record.namespaces.contains_key("user");
     let grantable = if own_user { u64::MAX } else { credentials::capget()?.permitted };
-    process_plan::plan(&options.process, filter, grantable)
+    let (mut plan, warnings) = process_plan::plan(&options.process, filter, grantable)?;
+    let policy = spec.linux.as_ref().and_then(|linux| linux.memory_policy.as_ref());
+    plan.memory_policy = policy.map(plan::memory::plan).transpose()?;
+    Ok((plan, warnings))
 }
 
 /// Clones the process and lets it run up to "ready".
@@ -147,6 +157,10 @@ fn clone(
     match spawn::clone_init(Namespaces::empty(), &mut birth, &first, &shed)? {
         Cloned::Runtime(child) => {
             score.take_back()?;
+            if let Some(attach) = birth.attach() {
+                let moved = attach.process(child.pid).and_then(|()| channel.send(&Message::Go));
+                moved.map_err(|e| end(child.pid, child.pidfd.as_ref(), e))?;
+            }
             Ok((child, channel))
         }
         Cloned::Init => {
@@ -222,6 +236,9 @@ fn main(mut own: Inherited) -> ! {
 fn run(own: &mut Inherited) -> Result<engine::Program> {
     // First, so that what follows is accounted to the container.
     if let Some(birth) = own.birth.take() {
+        if birth.attach().is_some() {
+            own.channel.wait_go()?;
+        }
         birth.enter()?;
     }
     spawn::join(&own.join)?;

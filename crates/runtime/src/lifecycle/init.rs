@@ -71,6 +71,10 @@ fn built_already() -> Error {
     Error::new(Kind::System, "the root file system was built already")
 }
 
+pub(super) fn no_network() -> Error {
+    Error::new(Kind::Unsupported, "linux.netDevices: this kernel has no network namespaces")
+}
+
 /// Runs init. Comes back never: it executes the program, or reports the error and exits.
 pub(super) fn main(mut inherited: Inherited) -> ! {
     let prepared = set_up(&mut inherited);
@@ -94,6 +98,10 @@ pub(super) fn main(mut inherited: Inherited) -> ! {
 /// All steps up to "ready".
 fn set_up(own: &mut Inherited) -> Result<Program> {
     let plan = own.plan;
+    if plan.cgroup.entry == cgroup::Entry::Moved {
+        // Somebody else moves us: nothing may happen elsewhere.
+        own.channel.wait_go()?;
+    }
     // First, so that all that follows is accounted to the container, and before the PID is known to anyone.
     if let Some(birth) = own.birth.take() {
         birth.enter()?;
@@ -109,6 +117,11 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
     let _ = process::setsid();
     if !own.keep_keyring {
         program::session_keyring(&own.state.id)?;
+    }
+    if !plan.net_devices.is_empty() {
+        let namespace = own.prepared()?.procfs().namespace("self/ns/net")?.ok_or_else(no_network)?;
+        own.channel.send(&Message::Network(namespace))?;
+        own.channel.wait_go()?;
     }
     if plan.loopback {
         net::loopback_up().during(|| "bring up the loopback interface")?;

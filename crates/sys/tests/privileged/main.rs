@@ -32,7 +32,8 @@ fn main() {
             descriptors_are_closed_without_proc threads_are_counted_where_unshare_is_filtered
             a_real_eperm_of_clone3_stays pty_peer_is_opened_by_number;
         fs: openat2_stays_in_the_root directories_and_links files_are_read_and_written_whole mounts_are_told_apart
-            memfd_can_be_sealed locks_exclude descriptors_are_adopted_and_copied device_nodes;
+            memfd_can_be_sealed locks_exclude descriptors_are_adopted_and_copied device_nodes
+            extended_attributes_are_set;
         misc: host_name_is_the_namespaces loopback_comes_up limits_change session_keyring_is_new
             seccomp_filter_and_listener scheduling;
         mount: by_descriptor attributes_change_recursively idmapped fsconfig_error_has_the_kernels_reason
