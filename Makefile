@@ -14,7 +14,7 @@ DOOR = $(CARGO_TARGET_DIR)/$(HOST)/release/forgeone
 PROFILE := --locked --profile ci
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build the release and run a container from the built-in image
 	@$(DOOR) run self
@@ -27,6 +27,14 @@ test: ## install what the tests need (as root; otherwise name it), run everythin
 	@.ci/prepare test
 	@cargo run --quiet $(PROFILE) --package testkit --bin suite </dev/null
 
+test-vm: ## run the tests of cgroups and systemd alone, in the guest
+	@.ci/prepare test
+	@cargo run --quiet $(PROFILE) --package testkit --bin suite guest </dev/null
+
+test-vm-full: ## run all tests of containers in the guest
+	@.ci/prepare test
+	@cargo run --quiet $(PROFILE) --package testkit --bin suite guest '' </dev/null
+
 check: ## check format, lints, documentation, licences and sources of dependencies
 	@.ci/prepare check
 	@.ci/lane fmt cargo fmt --all --check
@@ -34,12 +42,16 @@ check: ## check format, lints, documentation, licences and sources of dependenci
 	@.ci/lane rustdoc env RUSTDOCFLAGS='--deny warnings' cargo doc $(PROFILE) --workspace --no-deps --document-private-items
 	@.ci/lane deny .ci/deny
 
+man: build ## write manual pages and shell completions below target/.../release/share
+	@cargo run --quiet $(PROFILE) --package testkit --bin manual -- $(DOOR) $(dir $(DOOR)) </dev/null
+
 install: ## install below PREFIX (/usr/local), inside DESTDIR if set
-	@if type cargo >/dev/null 2>&1; then $(MAKE) build; fi
+	@if type cargo >/dev/null 2>&1; then $(MAKE) man; fi
 	install -D -m 0755 $(DOOR) $(DESTDIR)$(PREFIX)/bin/forgeone
 	install -d -m 0755 $(DESTDIR)$(PREFIX)/libexec/forgeone
+	cp -R $(dir $(DOOR))share $(DESTDIR)$(PREFIX)/
 
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: help run build test check install clean
+.PHONY: help run build test test-vm test-vm-full check man install clean

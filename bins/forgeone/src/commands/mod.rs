@@ -1,6 +1,7 @@
 //! The commands, one a file. Each reads its options, calls the runtime and prints what it answers; it returns the
 //! exit status.
 
+pub(crate) mod completion;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod exec;
@@ -19,6 +20,7 @@ mod process_table;
 mod show;
 
 use crate::args::{Call, Values, usage};
+use crate::inherit::{listen_fds, notify_socket};
 use crate::log::Log;
 use crate::report::VERSION;
 use crate::settings::{self, StateRoot, Surroundings};
@@ -55,6 +57,15 @@ impl<'a> Door<'a> {
     fn warn(&self, command: &str, started: &Started) {
         started.warnings.iter().for_each(|warning| self.log.warn(&format!("{command}: {warning}")));
     }
+
+    /// Stays until the program has said that it is ready, where a service manager is to be told. The program runs, so
+    /// what fails here is said and changes nothing.
+    fn await_ready(&self, command: &str, started: &Started) {
+        let Some(notify) = &started.notify else { return };
+        if let Err(e) = notify.relay(started.pid, started.pidfd.as_ref()) {
+            self.log.warn(&format!("{command}: {e}"));
+        }
+    }
 }
 
 /// What `create` and `run` tell the runtime.
@@ -69,7 +80,9 @@ fn create_options(call: &Call, detach: bool) -> Result<CreateOptions> {
         pid_file: call.flags.path("pid-file")?,
         no_pivot: call.flags.switch("no-pivot"),
         no_new_keyring: call.flags.switch("no-new-keyring"),
+        listen_fds: listen_fds(),
         preserve_fds: call.flags.number("preserve-fds")?.unwrap_or(0),
+        notify_socket: notify_socket(),
         detach,
         console_size: None,
     })

@@ -10,7 +10,7 @@
 //! The descriptors are inherited by the clone; all close when they are dropped, here and there.
 
 use super::idmap::{self, UserNamespaces};
-use super::plan::{MountKind, RootfsPlan};
+use super::plan::{MountKind, MountPlan, RootfsPlan};
 use super::procfs::{Procfs, same_file};
 use crate::error::{During, Error, Kind, Result};
 use forgeone_sys::fs::{self, AtFlags, CWD, Mode, OFlags, Stat};
@@ -44,6 +44,17 @@ impl Prepared {
     /// The kernel's `/proc`, as it was found before the clone.
     pub fn procfs(&self) -> &Procfs {
         &self.procfs
+    }
+
+    /// Opens what is to be had of the last mount's source, which was made since.
+    ///
+    /// # Errors
+    /// As [`prepare`].
+    pub fn last_source_made(&mut self, plan: &RootfsPlan) -> Result<()> {
+        match plan.mounts.last() {
+            Some(mount) if plan.user_namespace => copy_unreachable_source(mount, self),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -92,18 +103,21 @@ fn copy_unreachable(plan: &RootfsPlan, prepared: &mut Prepared) -> Result<()> {
     if !all_may_search(&prepared.rootfs)? {
         prepared.rootfs_tree = detached(&prepared.rootfs, true)?;
     }
-    for mount in plan.mounts.iter().filter(|mount| mount.idmap.is_none()) {
-        let MountKind::Bind { source, recursive, .. } = &mount.kind else { continue };
-        let source = match fs::openat(CWD, source, OFlags::PATH, Mode::empty()) {
-            // Init will say that it is missing, unless a mount before this one makes it appear.
-            Err(e) if e.errno() == Errno::NOENT => continue,
-            result => result.during(|| mount)?,
-        };
-        if !all_may_search(&source).during(|| mount)?
-            && let Some(tree) = detached(&source, *recursive).during(|| mount)?
-        {
-            prepared.trees.push((mount.index, tree));
-        }
+    let mut plain = plan.mounts.iter().filter(|mount| mount.idmap.is_none());
+    plain.try_for_each(|mount| copy_unreachable_source(mount, prepared))
+}
+
+fn copy_unreachable_source(mount: &MountPlan, prepared: &mut Prepared) -> Result<()> {
+    let MountKind::Bind { source, recursive, .. } = &mount.kind else { return Ok(()) };
+    let source = match fs::openat(CWD, source, OFlags::PATH, Mode::empty()) {
+        // Init will say that it is missing, unless a mount before this one makes it appear.
+        Err(e) if e.errno() == Errno::NOENT => return Ok(()),
+        result => result.during(|| mount)?,
+    };
+    if !all_may_search(&source).during(|| mount)?
+        && let Some(tree) = detached(&source, *recursive).during(|| mount)?
+    {
+        prepared.trees.push((mount.index, tree));
     }
     Ok(())
 }

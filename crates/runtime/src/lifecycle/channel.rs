@@ -3,6 +3,7 @@
 //! ```text
 //! runtime                         stage (only if something is joined first)   init
 //!    │ ◄── Cloned(pid) + pidfd ─────────┘ (over a pair of its own)              │
+//!    ├──── Go ───────────────────────────────────── (moved into its cgroup) ───►│
 //!    │ ◄── MapIds ──────────────────────────────────── (new user namespace) ────┤
 //!    ├──── Go ─────────────────────────────────────────────────────────────────►│
 //!    │ ◄── Network + its namespace ──────────────────── (linux.netDevices) ─────┤

@@ -29,7 +29,7 @@ use forgeone_sys::process::{self, Child, Namespaces};
 use forgeone_sys::signal::{self, SignalSet};
 use forgeone_sys::{credentials, pty};
 use forgeone_trust as trust;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What the new process has: a fork's memory.
 struct Inherited<'a> {
@@ -90,15 +90,20 @@ impl Runtime {
         let (child, channel) = clone(self, record, &plan, options)?;
         let (pid, pidfd) = (child.pid, child.pidfd.as_ref().map(files::dup).transpose()?);
         let entered = crate::resctrl::enter(&record.resctrl, pid);
-        let started =
-            entered.and_then(|()| converse(child, &channel, options, warnings)).and_then(|started| {
-                state::append(&container.dir, &state::Event { pid, ..super::event(record, "exec") })?;
-                Ok(started)
-            });
-        started.map_err(|e| match remove::end_child(pid, pidfd.as_ref()) {
-            Ok(()) => e,
-            Err(also) => Error::all(vec![e.clone(), also]).unwrap_or(e),
-        })
+        let started = entered.and_then(|()| converse(child, &channel, options, warnings));
+        let started = started.and_then(|started| {
+            state::append(&container.dir, &state::Event { pid, ..super::event(record, "exec") })?;
+            Ok(started)
+        });
+        started.map_err(|e| end(pid, pidfd.as_ref(), e))
+    }
+}
+
+/// Ends the process, since this failed.
+fn end(pid: i32, pidfd: Option<&OwnedFd>, e: Error) -> Error {
+    match remove::end_child(pid, pidfd) {
+        Ok(()) => e,
+        Err(also) => Error::all(vec![e.clone(), also]).unwrap_or(e),
     }
 }
 
@@ -152,6 +157,10 @@ fn clone(
     match spawn::clone_init(Namespaces::empty(), &mut birth, &first, &shed)? {
         Cloned::Runtime(child) => {
             score.take_back()?;
+            if let Some(attach) = birth.attach() {
+                let moved = attach.process(child.pid).and_then(|()| channel.send(&Message::Go));
+                moved.map_err(|e| end(child.pid, child.pidfd.as_ref(), e))?;
+            }
             Ok((child, channel))
         }
         Cloned::Init => {
@@ -210,7 +219,7 @@ fn converse(
         super::write_pid_file(file, child.pid)?;
     }
     start::told(channel)?;
-    Ok(Started { pid: child.pid, pidfd: child.pidfd, terminal, warnings })
+    Ok(Started { pid: child.pid, pidfd: child.pidfd, terminal, notify: None, warnings })
 }
 
 /// The new process. Comes back never.
@@ -227,6 +236,9 @@ fn main(mut own: Inherited) -> ! {
 fn run(own: &mut Inherited) -> Result<engine::Program> {
     // First, so that what follows is accounted to the container.
     if let Some(birth) = own.birth.take() {
+        if birth.attach().is_some() {
+            own.channel.wait_go()?;
+        }
         birth.enter()?;
     }
     spawn::join(&own.join)?;

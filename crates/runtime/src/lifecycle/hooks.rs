@@ -1,33 +1,49 @@
 //! Hooks: programs of the config, run with the container's state on their standard input.
+//!
+//! The specification leaves open where they run. Those of the runtime's namespaces run in the bundle, as `runc run` has
+//! it, whichever command runs them; createContainer in the container's root, startContainer in the program's working
+//! directory.
 
 use crate::error::{During, Error, Kind, Result};
 use crate::spec::{Hook, State};
 use forgeone_sys::{Errno, fs, process, signal};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How much of a failed hook's output goes into the error.
 const OUTPUT_MAX: usize = 4096;
 
-/// Runs the hooks of a point in order; the first that fails ends it.
+/// Runs the hooks of a point of the runtime's namespaces in order; the first that fails ends it.
 pub(super) fn run(point: &str, hooks: &[Hook], state: &State) -> Result<()> {
-    each(point, hooks, state).collect()
+    each(point, hooks, state, bundle(state)).collect()
+}
+
+/// Runs those of a point of the container's namespaces, where the caller is.
+pub(super) fn run_inside(point: &str, hooks: &[Hook], state: &State) -> Result<()> {
+    each(point, hooks, state, None).collect()
 }
 
 /// Runs all hooks that follow the container's end, whichever of them fail (runtime.md, "Lifecycle", 13).
 pub(super) fn run_poststop(hooks: &[Hook], state: &State) -> Result<()> {
-    let errors = each("poststop", hooks, state).filter_map(Result::err).collect();
+    let errors = each("poststop", hooks, state, bundle(state)).filter_map(Result::err).collect();
     Error::all(errors).map_or(Ok(()), Err)
 }
 
-fn each(point: &str, hooks: &[Hook], state: &State) -> impl Iterator<Item = Result<()>> {
-    let named = move |i: usize, hook: &Hook| format!("hooks.{point}[{i}] {}", hook.path);
-    hooks.iter().enumerate().map(move |(i, hook)| run_one(hook, state).during(|| named(i, hook)))
+/// Where hooks of the runtime's namespaces run; a bundle that is gone by the time of the delete is no reason not to run
+/// them, so they stay where the caller is.
+fn bundle(state: &State) -> Option<&Path> {
+    Some(Path::new(&state.bundle)).filter(|bundle| bundle.is_dir())
 }
 
-fn run_one(hook: &Hook, state: &State) -> Result<()> {
+fn each(point: &str, hooks: &[Hook], state: &State, dir: Option<&Path>) -> impl Iterator<Item = Result<()>> {
+    let named = move |i: usize, hook: &Hook| format!("hooks.{point}[{i}] {}", hook.path);
+    hooks.iter().enumerate().map(move |(i, hook)| run_one(hook, state, dir).during(|| named(i, hook)))
+}
+
+fn run_one(hook: &Hook, state: &State, dir: Option<&Path>) -> Result<()> {
     // Files in memory instead of pipes: no hook can block us by what it reads or writes, nor by children of its
     // that keep the other end open.
     let input = fs::memfd_create("state", false)?;
@@ -41,6 +57,7 @@ fn run_one(hook: &Hook, state: &State) -> Result<()> {
     if let Some((name, args)) = hook.args.split_first() {
         command.arg0(name).args(args);
     }
+    dir.map(|dir| command.current_dir(dir));
     command.env_clear().envs(hook.env.iter().map(|pair| pair.split_once('=').unwrap_or((pair, ""))));
     command.stdin(Stdio::from(input)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
     // The door has them all blocked, to pass them on to the program.

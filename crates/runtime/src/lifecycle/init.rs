@@ -98,6 +98,10 @@ pub(super) fn main(mut inherited: Inherited) -> ! {
 /// All steps up to "ready".
 fn set_up(own: &mut Inherited) -> Result<Program> {
     let plan = own.plan;
+    if plan.cgroup.entry == cgroup::Entry::Moved {
+        // Somebody else moves us: nothing may happen elsewhere.
+        own.channel.wait_go()?;
+    }
     // First, so that all that follows is accounted to the container, and before the PID is known to anyone.
     if let Some(birth) = own.birth.take() {
         birth.enter()?;
@@ -219,7 +223,7 @@ fn build_root(own: &mut Inherited) -> Result<Procfs> {
     let plan = own.plan;
     let prepared = own.prepared.take().ok_or_else(built_already)?;
     let root = rootfs::build(&plan.rootfs, prepared, &own.view)?;
-    run_hooks(own)?;
+    run_hooks(own, &root)?;
     // After the hooks, which may mount as well; before the root changes, while the program isn't there.
     root.make_directory(&plan.process.cwd).during(|| "process.cwd")?;
     let peer = if plan.process.terminal { Some(open_terminal(own, &root)?) } else { None };
@@ -230,14 +234,18 @@ fn build_root(own: &mut Inherited) -> Result<Procfs> {
     Ok(entered.procfs)
 }
 
-fn run_hooks(own: &Inherited) -> Result<()> {
+fn run_hooks(own: &Inherited, root: &Rootfs) -> Result<()> {
     let hooks = &own.plan.hooks;
     if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
         own.channel.send(&Message::RunHooks)?;
         own.channel.wait_go()?;
     }
+    if hooks.create_container.is_empty() {
+        return Ok(());
+    }
+    process::fchdir(root.root()).during(|| "hooks.createContainer")?;
     let state = State { pid: process::getpid(), ..own.state.clone() };
-    hooks::run("createContainer", &hooks.create_container, &state)
+    hooks::run_inside("createContainer", &hooks.create_container, &state)
 }
 
 /// A terminal of the container's own devpts, bound to `/dev/console`; the master goes to the runtime.
@@ -287,7 +295,7 @@ fn last(own: &Inherited, program: &Program) -> Error {
 
 fn last_steps(own: &Inherited) -> Result<()> {
     let state = State { pid: process::getpid(), status: "created".to_owned(), ..own.state.clone() };
-    hooks::run("startContainer", &own.plan.hooks.start_container, &state)?;
+    hooks::run_inside("startContainer", &own.plan.hooks.start_container, &state)?;
     // Signals as the program expects them.
     signal::reset_for_exec(own.ignored)?;
     program::seal(&own.plan.process)

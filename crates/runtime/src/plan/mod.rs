@@ -60,7 +60,7 @@ pub struct Plan {
 }
 
 /// What a plan depends on beside the bundle.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// chroot in place of pivot_root.
     pub no_pivot: bool,
@@ -68,6 +68,8 @@ pub struct Options {
     pub rootless: bool,
     /// Capabilities that the runtime holds, a bit each; in a user namespace of its own a container's are all.
     pub held: u64,
+    /// The systemd that is to make the cgroup, if one is.
+    pub systemd: Option<cgroup::systemd::Facts>,
 }
 
 fn refuse(field: &str, cause: impl std::fmt::Display) -> Error {
@@ -94,9 +96,14 @@ pub fn make(
         return Err(refuse("linux.namespaces", "a mount namespace is needed to change the root"));
     }
     let mut warnings = foreign_sections(spec);
-    let (rootfs, more) = fs::plan(spec, &bundle.dir, &fs_options(&namespaces, options))?;
+    let (rootfs, more) = fs::plan(spec, &bundle.dir, &fs_options(&namespaces, &options))?;
     warnings.extend(more);
-    let cgroup_options = cgroup::Options { tolerate_missing_rights: options.rootless, ..Default::default() };
+    let cgroup_options = cgroup::Options {
+        tolerate_missing_rights: options.rootless,
+        systemd: options.systemd,
+        annotations: spec.annotations.clone(),
+        ..Default::default()
+    };
     let (cgroup, more) =
         cgroup::plan(layout, id, &linux.cgroups_path, linux.resources.as_ref(), &cgroup_options)?;
     warnings.extend(more);
@@ -173,7 +180,7 @@ pub fn tighten_process(process: &mut ProcessPlan, admission: &Admission) {
     }
 }
 
-fn fs_options(namespaces: &NamespacePlan, options: Options) -> fs::Options {
+fn fs_options(namespaces: &NamespacePlan, options: &Options) -> fs::Options {
     fs::Options {
         no_pivot: options.no_pivot,
         rootless: options.rootless,

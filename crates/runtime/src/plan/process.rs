@@ -86,6 +86,12 @@ pub fn plan(
     if process.cwd.contains('\0') {
         return Err(refuse("cwd", "contains a NUL byte"));
     }
+    // As runc's: a pair without a name is what no program could ask for.
+    for (i, pair) in process.env.iter().enumerate() {
+        if pair.find('=').is_none_or(|at| at == 0) {
+            return Err(refuse(format!("env[{i}]"), format_args!("\"{pair}\" is not NAME=VALUE")));
+        }
+    }
     check_id("user.uid", process.user.uid)?;
     check_id("user.gid", process.user.gid)?;
     for gid in &process.user.additional_gids {

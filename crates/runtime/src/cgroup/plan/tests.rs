@@ -428,7 +428,7 @@ fn warnings_for_what_is_ignored() {
 
 #[test]
 fn lack_of_rights_is_borne_only_where_the_bundle_names_no_group() {
-    let options = Options { tolerate_missing_rights: true, owner: Some(1000) };
+    let options = Options { tolerate_missing_rights: true, owner: Some(1000), ..Options::default() };
     for (path, tolerant) in [("", true), ("/a", false), ("a", false)] {
         assert_eq!(plan(&unified(), "c1", path, None, &options).unwrap().0.tolerant, tolerant);
     }

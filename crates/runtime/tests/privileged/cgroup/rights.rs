@@ -9,7 +9,7 @@ use forgeone_sys::process::Namespaces;
 
 fn create(path: &str, resources: &str, tolerate: bool) -> Result<(Group, Vec<String>)> {
     let resources = json::from_slice(resources.as_bytes()).unwrap();
-    let options = Options { tolerate_missing_rights: tolerate, owner: None };
+    let options = Options { tolerate_missing_rights: tolerate, ..Options::default() };
     let (plan, mut warnings) =
         cgroup::plan(&layout(), "forgeone-test-rights", path, Some(&resources), &options)?;
     let (group, more) = Group::create(&plan)?;
