@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a test talks to who reads its output")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod as_runc;
 mod attacks;
 mod bad_input;
 mod binary;

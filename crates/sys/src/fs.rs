@@ -161,10 +161,12 @@ pub fn linkat(
     })
 }
 
-/// `access(2)` for executing: with the real user's rights.
+/// `faccessat2(2)` for executing, with the rights that execve(2) would have: capabilities count. Before Linux 5.8 they
+/// don't, since `access(2)` answers for the real user.
 pub fn may_execute(path: impl Arg) -> Result<()> {
-    with_c_str("access", path, |path| {
-        rustix::fs::access(path, rustix::fs::Access::EXEC_OK).fail(|| format!("access({}, X_OK)", Text(path)))
+    with_c_str("faccessat2", path, |path| {
+        rustix::fs::accessat(CWD, path, rustix::fs::Access::EXEC_OK, AtFlags::EACCESS)
+            .fail(|| format!("faccessat2(AT_FDCWD, {}, X_OK, AT_EACCESS)", Text(path)))
     })
 }
 

@@ -12,7 +12,7 @@ use super::options::{Attributes, Propagation};
 use super::sysctl;
 use crate::error::{Error, Kind, Result};
 use crate::spec::{IdMapping, Linux, Spec};
-use forgeone_sys::mount::{MountFlags, MountPropagationFlags};
+use forgeone_sys::mount::{MountAttrFlags, MountFlags, MountPropagationFlags};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -73,6 +73,8 @@ pub struct MountPlan {
     pub kind: MountKind,
     /// Attributes of the mount itself.
     pub attributes: Attributes,
+    /// What a bind mount has from its source and gives up, unless it is locked (see [`super::options::MountOptions::reset`]).
+    pub reset: MountAttrFlags,
     /// Attributes of the whole tree; empty unless it is a recursive bind.
     pub recursive: Attributes,
     /// Changes of propagation, in their order, after it was mounted.
@@ -241,16 +243,17 @@ pub fn plan(spec: &Spec, bundle: &Path, options: &Options) -> Result<(RootfsPlan
     }
     without_nul("root.path", &root.path)?;
     let mut warnings = Vec::new();
+    let path = bundle.join(&root.path);
     let mounts = spec
         .mounts
         .iter()
         .enumerate()
-        .map(|(i, mount)| mount::plan(i, mount, linux, bundle, options, &mut warnings))
+        .map(|(i, mount)| mount::plan(i, mount, linux, [bundle, &path], options, &mut warnings))
         .collect::<Result<Vec<_>>>()?;
     let own_dev = !mounts.iter().any(|m| m.destination == "/dev" && matches!(m.kind, MountKind::Bind { .. }));
     let devices = devices::plan(&linux.devices)?;
     let plan = RootfsPlan {
-        path: bundle.join(&root.path),
+        path,
         readonly: root.readonly,
         propagation: propagation(linux, options)?,
         no_pivot: options.no_pivot,

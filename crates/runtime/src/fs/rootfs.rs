@@ -193,7 +193,7 @@ impl Rootfs<'_> {
         };
         let (place, _) = self.place(plan, make)?;
         let (attributes, recursive) = (plan.attributes, plan.recursive);
-        let changes = Changes { attributes, recursive, propagation: &plan.propagation };
+        let changes = Changes { attributes, reset: plan.reset, recursive, propagation: &plan.propagation };
         self.mounting.attach(tree, changes, &place).map(drop)
     }
 
@@ -248,7 +248,8 @@ impl Rootfs<'_> {
         let tree = self.mounting.tree_at(Path::new("/sys"), true)?;
         let readonly = plan.attributes.set & MountAttrFlags::MOUNT_ATTR_RDONLY;
         let recursive = Attributes { set: readonly, ..Attributes::default() };
-        let changes = Changes { attributes: plan.attributes, recursive, propagation: &plan.propagation };
+        let (attributes, propagation) = (plan.attributes, &plan.propagation[..]);
+        let changes = Changes { attributes, recursive, propagation, ..Changes::default() };
         self.mounting.attach(tree, changes, place).map(drop)
     }
 
@@ -264,7 +265,13 @@ impl Rootfs<'_> {
     pub(super) fn place<'p>(&'p self, plan: &'p MountPlan, make: Make) -> Result<(Place<'p>, bool)> {
         let links = if plan.strict { Links::Refuse } else { Links::Follow };
         let path = plan.destination.as_str();
-        let (fd, existed) = self.mounting.resolver.make(&self.root, path, links, make)?;
+        let (fd, existed) = match self.mounting.resolver.make(&self.root, path, links, make) {
+            Err(e) if plan.strict && e.errno() == Errno::LOOP => {
+                let cause = "must be mounted on ordinary directory: a symbolic link is in the way";
+                return Err(Error::new(cause, e.errno()));
+            }
+            result => result?,
+        };
         let stat = fs::fstat(&fd)?;
         let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         match make {

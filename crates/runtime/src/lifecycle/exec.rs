@@ -47,6 +47,8 @@ struct Inherited<'a> {
     ignored: SignalSet,
     /// The container whose session keyring is joined; `None` if it has the caller's.
     keyring: Option<&'a str>,
+    /// The container's, which a process that joins it doesn't have by itself.
+    personality: Option<u32>,
 }
 
 impl Runtime {
@@ -72,7 +74,8 @@ impl Runtime {
             Status::Running | Status::Created => {}
             Status::Paused if options.ignore_paused => {}
             Status::Paused => {
-                let message = format!("container \"{id}\" is paused; resume it, or use --ignore-paused");
+                let message =
+                    format!("cannot exec in a paused container; resume \"{id}\", or use --ignore-paused");
                 return Err(Error::new(Kind::State, message));
             }
             other => return Err(start::not_running(id, other)),
@@ -84,10 +87,11 @@ impl Runtime {
         )?;
         let kept = container.kept()?;
         let (mut plan, warnings) = decide(&kept.spec, record, options)?;
+        let personality = kept.spec.linux.as_ref().map(plan::personality).transpose()?.flatten();
         let admission = super::ask(trust::Operation::Exec, id, kept, &options.process.args)?;
         plan::tighten_process(&mut plan, &admission);
 
-        let (child, channel) = clone(self, record, &plan, options)?;
+        let (child, channel) = clone(self, record, &plan, personality, options)?;
         let (pid, pidfd) = (child.pid, child.pidfd.as_ref().map(files::dup).transpose()?);
         let entered = crate::resctrl::enter(&record.resctrl, pid);
         let started = entered.and_then(|()| converse(child, &channel, options, warnings));
@@ -124,6 +128,7 @@ fn clone(
     runtime: &Runtime,
     record: &Record,
     plan: &ProcessPlan,
+    personality: Option<u32>,
     options: &ExecOptions,
 ) -> Result<(Child, Channel)> {
     let procfs = runtime.procfs()?;
@@ -181,6 +186,7 @@ fn clone(
                 preserve_fds: options.preserve_fds,
                 ignored,
                 keyring: (!record.keep_keyring).then_some(record.id.as_str()),
+                personality,
             })
         }
     }
@@ -261,6 +267,9 @@ fn run(own: &mut Inherited) -> Result<engine::Program> {
         }
         own.channel.send(&Message::Terminal(terminal.master))?;
         program::take_terminal(terminal.peer)?;
+    }
+    if let Some(personality) = own.personality {
+        process::personality(personality).during(|| "linux.personality")?;
     }
     let caller = program::Caller {
         procfs: own.procfs,

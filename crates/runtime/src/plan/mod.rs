@@ -230,7 +230,8 @@ fn check_hooks(hooks: Option<&Hooks>) -> Result<()> {
     Ok(())
 }
 
-fn personality(linux: &Linux) -> Result<Option<u32>> {
+/// The container's execution domain, as personality(2) takes it.
+pub fn personality(linux: &Linux) -> Result<Option<u32>> {
     let Some(personality) = &linux.personality else { return Ok(None) };
     if let Some(flag) = personality.flags.first() {
         return Err(refuse("linux.personality.flags", format_args!("\"{flag}\" is not defined")));

@@ -7,6 +7,7 @@ use crate::error::{Kind, Result};
 use crate::fs::options::{self, Attributes, MountOptions};
 use crate::spec::{IdMapping, Linux, Mount, wrong_range};
 use forgeone_sys::mount::{MountAttrFlags, MountFlags};
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -37,11 +38,11 @@ pub(super) fn plan(
     index: usize,
     mount: &Mount,
     linux: &Linux,
-    bundle: &Path,
+    [bundle, root]: [&Path; 2],
     options: &Options,
     warnings: &mut Vec<String>,
 ) -> Result<MountPlan> {
-    let destination = destination(index, &mount.destination, warnings)?;
+    let destination = destination(index, &mount.destination, root, warnings)?;
     without_nul(Field(index, "type"), &mount.kind)?;
     without_nul(Field(index, "source"), &mount.source)?;
     for option in &mount.options {
@@ -52,6 +53,10 @@ pub(super) fn plan(
     refuse_copy_up(index, mount, &read)?;
     let mut attributes = read.attributes;
     let mut recursive = read.recursive;
+    let reset = match (read.remount, read.bind) {
+        (false, Some(_)) => read.reset(options.user_namespace),
+        _ => MountAttrFlags::empty(),
+    };
     let propagation = read.propagation.clone();
     let kind = match (read.remount, read.bind) {
         (true, bind) => remount(index, read, bind.is_some(), warnings)?,
@@ -82,6 +87,7 @@ pub(super) fn plan(
         destination,
         kind,
         attributes,
+        reset,
         recursive,
         propagation,
         strict,
@@ -90,13 +96,16 @@ pub(super) fn plan(
     })
 }
 
-fn destination(index: usize, path: &str, warnings: &mut Vec<String>) -> Result<String> {
+/// The path inside. One that begins with the root's path on the host means what follows it, as with runc.
+fn destination(index: usize, path: &str, root: &Path, warnings: &mut Vec<String>) -> Result<String> {
     let field = Field(index, "destination");
     if path.is_empty() {
         return Err(wrong(field, "empty"));
     }
+    let below = Path::new(path).strip_prefix(root).ok().filter(|_| root.parent().is_some());
+    let path = below.and_then(Path::to_str).map_or(Cow::Borrowed(path), |rest| format!("/{rest}").into());
     let clean = if path.starts_with('/') {
-        clean_inside(&field, path)?
+        clean_inside(&field, &path)?
     } else {
         warnings.push(format!("{field}: {path:?}: relative paths are deprecated, taken as relative to /"));
         clean_inside(&field, &format!("/{path}"))?
