@@ -29,6 +29,10 @@ test: ## install what the tests need (as root; otherwise name it), run everythin
 	@.ci/prepare test
 	@cargo run --quiet $(PROFILE) --package testkit --bin suite </dev/null
 
+test-clients: ## the part of it that runs Podman, containerd, Docker and Buildah with forgeone
+	@.ci/prepare test
+	@cargo run --quiet $(PROFILE) --package testkit --bin suite clients </dev/null
+
 test-vm: ## run the tests of cgroups and systemd alone, in the guest
 	@.ci/prepare test
 	@cargo run --quiet $(PROFILE) --package testkit --bin suite guest </dev/null
@@ -59,4 +63,4 @@ install: ## install below PREFIX (/usr/local), inside DESTDIR if set
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: help run build test test-vm test-vm-full check man install clean
+.PHONY: help run build test test-clients test-vm test-vm-full check man install clean
