@@ -81,6 +81,13 @@ pub(crate) fn reap() {
     while let Ok(Some(_)) = wait_any_nohang() {}
 }
 
+/// A container that is running.
+#[derive(Default)]
+pub(crate) struct Running {
+    pub(crate) id: String,
+    pub(crate) pid: i32,
+}
+
 /// A peer that is about to do something with a container of a case.
 #[derive(Clone, Copy)]
 pub(crate) struct Teller<'a> {
@@ -115,12 +122,14 @@ impl Teller<'_> {
         self.command(["run".into(), "--bundle".into(), bundle.as_os_str().to_owned(), id.into()])
     }
 
-    /// Executes a program in a running container; `pid` is the init of one, for the floor.
-    pub(crate) fn exec(&self, id: &str, pid: i32, args: &[String]) -> Line {
+    /// Executes a program in a running container; the floor does it in `other`, since it has none.
+    pub(crate) fn exec(&self, id: &str, other: &Running, args: &[String]) -> Line {
         if self.peer.is_floor() {
-            return self.floor("exec", id, &[format!("pid={pid}")], args);
+            return self.floor("exec", &other.id, &[format!("pid={}", other.pid)], args);
         }
-        self.command(["exec", id].into_iter().map(str::to_owned).chain(args.iter().cloned()))
+        let options = self.peer.exec.iter().copied();
+        let words = ["exec"].into_iter().chain(options).chain([id]).map(str::to_owned);
+        self.command(words.chain(args.iter().cloned()))
     }
 
     /// The floor with another limit of memory.

@@ -4,7 +4,7 @@
 //! it is confined; who isn't confined as the bundle asks, or fails, is left out of the case, with the reason.
 
 use crate::cases::{Action, Case, User};
-use crate::line::{Line, Teller, reap};
+use crate::line::{Line, Running, Teller, reap};
 use crate::peers::OURS;
 use crate::place::Container;
 use crate::{Bench, Outcome};
@@ -91,8 +91,8 @@ pub(crate) fn measure(bench: &Bench, case: &'static Case) -> Outcome<Measured> {
     let tellers = peers.map(|peer| Teller { peer, place: &bench.place, case, view });
     let mut all = tellers.map(|teller| Contestant::new(bench, teller)).collect::<Outcome<Vec<_>>>()?;
     let prepared = prepare(case, &mut all);
-    if let Ok(pid) = prepared {
-        rounds(bench.rounds, pid, &mut all);
+    if let Ok(running) = &prepared {
+        rounds(bench.rounds, running, &mut all);
     }
     for contestant in all.iter().filter(|_| case.needs_running()) {
         // One that never started can't be deleted.
@@ -106,30 +106,30 @@ pub(crate) fn measure(bench: &Bench, case: &'static Case) -> Outcome<Measured> {
     Ok(Measured { case, view, rows, notes })
 }
 
-/// Starts what has to run meanwhile; the init that the floor executes its program beside.
-fn prepare(case: &Case, all: &mut [Contestant]) -> Outcome<i32> {
+/// Starts what has to run meanwhile; the container that the floor executes its program in, which is ours.
+fn prepare(case: &Case, all: &mut [Contestant]) -> Outcome<Running> {
     if !case.needs_running() {
-        return Ok(0);
+        return Ok(Running::default());
     }
     for contestant in all.iter_mut().filter(|one| !one.teller.peer.is_floor()) {
         let started = contestant.start();
         contestant.note(started);
     }
     let ours = all.iter().find(|one| one.row.peer == OURS).ok_or("forgeone is missing")?;
-    ours.pid()
+    Ok(Running { id: ours.id.clone(), pid: ours.pid()? })
 }
 
-fn rounds(rounds: u32, pid: i32, all: &mut [Contestant]) {
+fn rounds(rounds: u32, running: &Running, all: &mut [Contestant]) {
     for round in 0..=rounds {
         for contestant in all.iter_mut() {
-            contestant.verify(pid);
+            contestant.verify(running);
         }
         // The first round fills caches and isn't counted.
         for contestant in all.iter_mut() {
-            contestant.sample(pid, false, round > 0);
+            contestant.sample(running, false, round > 0);
         }
         for contestant in all.iter_mut() {
-            contestant.sample(pid, true, round > 0);
+            contestant.sample(running, true, round > 0);
         }
     }
 }
@@ -183,24 +183,24 @@ impl<'a> Contestant<'a> {
         pid.ok_or_else(|| "state tells no pid".to_owned())
     }
 
-    fn sample(&mut self, pid: i32, cold: bool, counts: bool) {
+    fn sample(&mut self, running: &Running, cold: bool, counts: bool) {
         if self.failed.is_some() {
             return;
         }
         if cold {
             std::thread::sleep(IDLE);
         }
-        let taken = self.once(pid);
+        let taken = self.once(running);
         if let Some(taken) = self.note(taken).filter(|_| counts) {
             let samples = if cold { &mut self.row.cold } else { &mut self.row.warm };
             samples.push(taken);
         }
     }
 
-    fn once(&self, pid: i32) -> Outcome<Duration> {
+    fn once(&self, running: &Running) -> Outcome<Duration> {
         match self.teller.case.action {
             Action::Run => self.teller.run(&self.bundle, &self.id, &short()).time(),
-            Action::Exec => self.teller.exec(&self.id, pid, &short()).time(),
+            Action::Exec => self.teller.exec(&self.id, running, &short()).time(),
             Action::State => self.teller.command(["state", &self.id]).time(),
             Action::Life => self.life(),
         }
@@ -221,20 +221,20 @@ impl<'a> Contestant<'a> {
         Ok(start.elapsed())
     }
 
-    fn verify(&mut self, pid: i32) {
+    fn verify(&mut self, running: &Running) {
         if self.failed.is_none() {
-            let verified = self.evidence(pid);
+            let verified = self.evidence(running);
             self.note(verified);
         }
     }
 
-    fn evidence(&self, pid: i32) -> Outcome<()> {
+    fn evidence(&self, running: &Running) -> Outcome<()> {
         let Teller { case, view, .. } = self.teller;
         let v1 = !view.v1.is_empty();
         let args = script(case, v1);
         let said = match case.action {
             Action::State => return self.is_running(),
-            Action::Exec => self.teller.exec(&self.id, pid, &args).output()?,
+            Action::Exec => self.teller.exec(&self.id, running, &args).output()?,
             Action::Run | Action::Life => self.teller.run(&self.check, &self.id, &args).output()?,
         };
         reap();

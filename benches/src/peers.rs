@@ -15,6 +15,8 @@ pub(crate) struct Peer {
     pub(crate) version: String,
     /// What it needs on its command line where an ordinary user may write no cgroup.
     pub(crate) without_cgroup: &'static [&'static str],
+    /// What its `exec` needs to confine a program as the config does.
+    pub(crate) exec: &'static [&'static str],
 }
 
 /// The floor's name: it has no subcommands of a runtime.
@@ -24,13 +26,40 @@ pub(crate) const OURS: &str = "forgeone";
 /// The one that goals are told by.
 pub(crate) const CRUN: &str = "crun";
 
-/// A runtime: its name, the variable that names another build of it, how it is installed, and its way to do without
-/// cgroups.
-const RUNTIMES: [(&str, &str, &str, &[&str]); 4] = [
-    (OURS, "FORGEONE_BIN", "cargo build --release --package forgeone", &[]),
-    (CRUN, "CRUN", "Debian package crun", &["--cgroup-manager=disabled"]),
-    ("runc", "RUNC", "Debian package runc", &[]),
-    ("youki", "YOUKI", ".ci/prepare bench builds it from crates.io", &[]),
+/// A runtime that may be installed.
+struct Runtime {
+    name: &'static str,
+    /// The variable that names another build of it.
+    variable: &'static str,
+    /// How it is had.
+    package: &'static str,
+    without_cgroup: &'static [&'static str],
+    exec: &'static [&'static str],
+}
+
+const RUNTIMES: [Runtime; 4] = [
+    Runtime {
+        name: OURS,
+        variable: "FORGEONE_BIN",
+        package: "cargo build --release --package forgeone",
+        without_cgroup: &[],
+        exec: &[],
+    },
+    Runtime {
+        name: CRUN,
+        variable: "CRUN",
+        package: "Debian package crun",
+        without_cgroup: &["--cgroup-manager=disabled"],
+        exec: &["--no-new-privs"],
+    },
+    Runtime { name: "runc", variable: "RUNC", package: "Debian package runc", without_cgroup: &[], exec: &[] },
+    Runtime {
+        name: "youki",
+        variable: "YOUKI",
+        package: ".ci/prepare bench builds it from crates.io",
+        without_cgroup: &[],
+        exec: &[],
+    },
 ];
 
 impl Peer {
@@ -44,14 +73,14 @@ impl Peer {
 pub(crate) fn find(into: &Path) -> Outcome<(Vec<Peer>, Vec<String>)> {
     let floor = copy(&beside(FLOOR)?, into, FLOOR)?;
     let kernel = "(the kernel's part only)".to_owned();
-    let mut peers = vec![Peer { name: FLOOR, program: floor, version: kernel, without_cgroup: &[] }];
+    let mut peers = vec![Peer { name: FLOOR, program: floor, version: kernel, without_cgroup: &[], exec: &[] }];
     let mut absent = Vec::new();
-    for (name, variable, package, without_cgroup) in RUNTIMES {
+    for Runtime { name, variable, package, without_cgroup, exec } in RUNTIMES {
         match installed(name, variable) {
             Some(program) => {
                 let version = version(&program)?;
                 let program = copy(&program, into, name)?;
-                peers.push(Peer { name, program, version, without_cgroup });
+                peers.push(Peer { name, program, version, without_cgroup, exec });
             }
             None if name == OURS => return Err(format!("no forgeone: {package}")),
             None => absent.push(format!("{name} is not installed ({package})")),
