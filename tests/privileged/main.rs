@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a test talks to who reads its output")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod as_runc;
 mod attacks;
 mod bad_input;
 mod binary;
@@ -16,11 +17,15 @@ mod debian;
 mod events;
 mod fallback;
 mod hooks;
+mod idmap;
 mod inside;
+mod intel_rdt;
 mod leaks;
 mod lifecycle;
+mod memory_policy;
 mod mounts;
 mod namespaces;
+mod netdevices;
 mod parallel;
 mod process;
 mod rootfs;

@@ -5,7 +5,7 @@ use super::freezer::Freezer;
 use super::make::{self, Made, open};
 use super::paths::Paths;
 use super::plan::{Entry, Place, Plan};
-use super::systemd::Manager;
+use super::systemd::{self, Manager};
 use super::{kill, layout, members, remove};
 use crate::error::{During, Error, Kind, Result};
 use forgeone_sys::{OwnedFd, fs};
@@ -253,8 +253,10 @@ impl Group {
     /// # Errors
     /// The first limit that can't be set, by field; or one for a hierarchy in which the container has no group.
     pub fn update(&self, plan: &Plan) -> Result<()> {
-        if let Some(unit) = &plan.unit {
-            Manager::connect(unit.user)?.set(unit)?;
+        if !self.paths.unit.is_empty() {
+            // Before the files: systemd writes them too, and rounds.
+            let steps = plan.places().flat_map(|place| &place.steps);
+            systemd::update(&self.paths.unit, self.paths.user, steps)?;
         }
         for place in plan.places() {
             let Some(field) = place.limit() else { continue };

@@ -18,7 +18,7 @@ use crate::plan::namespaces::KINDS;
 use crate::plan::{self, Plan};
 use crate::spec::{Spec, State};
 use crate::state::{self, Dir, Lock, MountKey, Record};
-use crate::{cgroup, clock};
+use crate::{cgroup, clock, network, resctrl};
 use cgroup::systemd::Manager;
 use cgroup::{Entry, Group};
 use forgeone_sys::fs;
@@ -28,6 +28,9 @@ use forgeone_trust as trust;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+
+/// The longest mountinfo that is read, in bytes.
+const MOUNTINFO_MAX: usize = 16 << 20;
 
 /// A container whose init waits, and the channel over which it can be told to go on.
 pub(super) struct Created {
@@ -161,6 +164,10 @@ fn carry_out<'a>(
     let state = state_of(id, &decision, "creating");
     let Decision { bundle, plan, engine, mut prepared, manager, mut warnings } = decision;
     let mut record = Record { keep_keyring: options.no_new_keyring, ..record(id, &bundle, &plan, engine)? };
+    if let Some(wanted) = &plan.resctrl {
+        let mounts = prepared.procfs().read("self/mountinfo", MOUNTINFO_MAX)?;
+        record.resctrl = resctrl::survey(wanted, &mounts)?;
+    }
     dir.write(&record)?;
     dir.keep_config(&bundle.config)?;
     let waits = dir.waits()?;
@@ -180,6 +187,11 @@ fn carry_out<'a>(
         Entry::AtBirth => record.cgroup.clone(),
         Entry::Moved => cgroup::Paths::of(&plan.cgroup),
     };
+    if let Some(wanted) = &plan.resctrl {
+        let paths = record.resctrl.clone();
+        undo.push("the resctrl groups", move || resctrl::remove(&paths));
+        resctrl::make(wanted, &record.resctrl)?;
+    }
     let targets = spawn::open_targets(&plan.namespaces)?;
     let mut birth = group.birth()?;
     let (channel, inner) = Channel::pair()?;
@@ -231,9 +243,10 @@ fn carry_out<'a>(
         channel.send(&Message::Go)?;
     }
 
+    resctrl::enter(&record.resctrl, child.pid)?;
     record.pid = child.pid;
     let state = State { pid: child.pid, ..state };
-    let (terminal, inodes) = converse(&child, &channel, &plan, writer, prepared.procfs(), &state)?;
+    let (terminal, inodes) = converse(&child, &channel, &plan, writer, prepared.procfs(), &state, undo)?;
     record.namespaces = own_namespaces(&plan, inodes);
     finish(&mut record, prepared.procfs(), &dir)?;
     let terminal = hand_over(terminal, options.console_socket.as_deref())?;
@@ -313,12 +326,19 @@ fn converse(
     writer: Writer,
     procfs: &Procfs,
     state: &State,
+    undo: &mut Undo,
 ) -> Result<(Option<OwnedFd>, [u64; KINDS_OF_NAMESPACES])> {
     let mut terminal = None;
     loop {
         match channel.receive()? {
             Message::MapIds => {
                 writer.write(child.pid, &plan.namespaces, procfs)?;
+                channel.send(&Message::Go)?;
+            }
+            Message::Network(container) => {
+                let own = procfs.namespace("self/ns/net")?.ok_or_else(init::no_network)?;
+                let moved = network::move_in(&plan.net_devices, own, container)?;
+                undo.push("the move of network devices", || moved.give_back());
                 channel.send(&Message::Go)?;
             }
             Message::RunHooks => {

@@ -71,6 +71,10 @@ fn built_already() -> Error {
     Error::new(Kind::System, "the root file system was built already")
 }
 
+pub(super) fn no_network() -> Error {
+    Error::new(Kind::Unsupported, "linux.netDevices: this kernel has no network namespaces")
+}
+
 /// Runs init. Comes back never: it executes the program, or reports the error and exits.
 pub(super) fn main(mut inherited: Inherited) -> ! {
     let prepared = set_up(&mut inherited);
@@ -113,6 +117,11 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
     let _ = process::setsid();
     if !own.keep_keyring {
         program::session_keyring(&own.state.id)?;
+    }
+    if !plan.net_devices.is_empty() {
+        let namespace = own.prepared()?.procfs().namespace("self/ns/net")?.ok_or_else(no_network)?;
+        own.channel.send(&Message::Network(namespace))?;
+        own.channel.wait_go()?;
     }
     if plan.loopback {
         net::loopback_up().during(|| "bring up the loopback interface")?;
@@ -236,7 +245,7 @@ fn run_hooks(own: &Inherited, root: &Rootfs) -> Result<()> {
     }
     process::fchdir(root.root()).during(|| "hooks.createContainer")?;
     let state = State { pid: process::getpid(), ..own.state.clone() };
-    hooks::run_inside("createContainer", &hooks.create_container, &state)
+    hooks::run_inside("createContainer", &hooks.create_container, &state, &[])
 }
 
 /// A terminal of the container's own devpts, bound to `/dev/console`; the master goes to the runtime.
@@ -278,18 +287,25 @@ fn wait(own: &Inherited) -> Result<Waited> {
 
 /// From the leave to go on to the program; only comes back with an error.
 fn last(own: &Inherited, program: &Program) -> Error {
-    match last_steps(own) {
+    match last_steps(own, program) {
         Ok(()) => own.engine.execute(program),
         Err(e) => e,
     }
 }
 
-fn last_steps(own: &Inherited) -> Result<()> {
+fn last_steps(own: &Inherited, program: &Program) -> Result<()> {
+    let start_container = &own.plan.hooks.start_container;
+    if start_container.is_empty() {
+        // Signals as the program expects them. Before the filter, which may not allow it.
+        signal::reset_for_exec(own.ignored)?;
+        return program::seal(&own.plan.process);
+    }
+    // Before the hooks, which are programs of the container: they are confined as its own is.
+    program::seal(&own.plan.process)?;
     let state = State { pid: process::getpid(), status: "created".to_owned(), ..own.state.clone() };
-    hooks::run_inside("startContainer", &own.plan.hooks.start_container, &state)?;
-    // Signals as the program expects them.
-    signal::reset_for_exec(own.ignored)?;
-    program::seal(&own.plan.process)
+    hooks::run_inside("startContainer", start_container, &state, &program.env)?;
+    // After them, so that a signal waits for the program.
+    Ok(signal::reset_for_exec(own.ignored)?)
 }
 
 /// What a runtime says if init is gone without having said why.

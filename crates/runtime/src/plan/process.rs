@@ -1,5 +1,6 @@
 //! The program: arguments, environment, credentials and limits, as the kernel will be given them.
 
+use super::memory::MemoryPlan;
 use crate::error::{Error, Kind, Result};
 use crate::security::capabilities::{self, CapabilitySets};
 use crate::security::seccomp;
@@ -44,6 +45,8 @@ pub struct ProcessPlan {
     pub selinux_label: String,
     /// sched_setattr(2).
     pub scheduler: Option<Scheduler>,
+    /// The container's `linux.memoryPolicy`, which whoever plans from the whole config puts in.
+    pub memory_policy: Option<MemoryPlan>,
     /// ioprio_set(2).
     pub io_priority: Option<IoPriority>,
 }
@@ -121,6 +124,7 @@ pub fn plan(
         seccomp: seccomp.filter(|filter| !filter.program.is_empty()),
         apparmor_profile: process.apparmor_profile.clone(),
         selinux_label: process.selinux_label.clone(),
+        memory_policy: None,
         scheduler: process.scheduler.clone(),
         io_priority: process.io_priority.clone(),
     };

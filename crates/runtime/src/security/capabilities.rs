@@ -48,17 +48,26 @@ pub fn plan(names: Option<&Names>, grantable: u64) -> (CapabilitySets, Vec<Strin
         ambient: set("ambient", &names.ambient),
     };
     let mut limit = |field: &str, set: &mut u64, to: u64, cause: &str| {
-        let beyond = *set & !to;
-        for (_, name) in CAPABILITIES.iter().enumerate().filter(|(number, _)| beyond & (1 << number) != 0) {
-            warnings.push(format!("process.capabilities.{field}: {name} {cause}, left out"));
-        }
+        let beyond = named(*set & !to);
+        warnings.extend(beyond.map(|name| format!("process.capabilities.{field}: {name} {cause}, left out")));
         *set &= to;
     };
     limit("permitted", &mut sets.permitted, grantable, "is not the runtime's to give");
     limit("inheritable", &mut sets.inheritable, grantable, "is not the runtime's to give");
     limit("effective", &mut sets.effective, sets.permitted, "is not permitted");
-    sets.ambient &= sets.permitted & sets.inheritable;
+    let holdable = sets.permitted & sets.inheritable;
+    let refused = sets.ambient & !holdable;
+    sets.ambient &= holdable;
+    // In runc's words, which its users look for.
+    warnings.extend(named(refused).map(|name| {
+        format!("process.capabilities.ambient: can't raise ambient capability {name}: not both permitted and inheritable")
+    }));
     (sets, warnings)
+}
+
+fn named(bits: u64) -> impl Iterator<Item = &'static &'static str> {
+    let numbered = CAPABILITIES.iter().enumerate();
+    numbered.filter(move |(number, _)| bits & (1 << number) != 0).map(|(_, name)| name)
 }
 
 #[cfg(test)]
@@ -91,7 +100,13 @@ mod tests {
         let kill: &[&str] = &["CAP_KILL"];
         let (sets, warnings) = plan(Some(&names([&["CAP_NO_SUCH"], &[], &[], kill, kill])), u64::MAX);
         assert_eq!((sets.bounding, sets.ambient), (0, 0));
-        assert_eq!(warnings, ["process.capabilities.bounding: CAP_NO_SUCH is not known here, left out"]);
+        assert_eq!(
+            warnings,
+            [
+                "process.capabilities.bounding: CAP_NO_SUCH is not known here, left out",
+                "process.capabilities.ambient: can't raise ambient capability CAP_KILL: not both permitted and inheritable",
+            ]
+        );
         let (sets, warnings) = plan(Some(&names([kill, kill, &[], kill, &[]])), 0);
         assert_eq!((sets.bounding, sets.permitted, sets.effective), (1 << 5, 0, 0));
         assert_eq!(warnings.len(), 2);
