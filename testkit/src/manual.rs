@@ -20,7 +20,9 @@ pub fn pages(door: &Path, date: &str) -> Vec<(String, String)> {
     let version = version.lines().next().unwrap_or_default().replace("version ", "");
     let edition = format!("\"{date}\" \"{version}\"");
     let help = ask(&["help"]);
-    let commands: Vec<_> = section(&help, "commands:").map(|line| line.split_once(' ').unwrap()).collect();
+    let commands: Vec<_> = section(&help, "commands:")
+        .map(|line| line.split_once(' ').expect("a command and what it does"))
+        .collect();
     let own: Vec<_> = commands.into_iter().filter(|(name, _)| *name != "help").collect();
     let names: Vec<_> = own.iter().map(|(name, _)| *name).collect();
     let mut pages = vec![("forgeone.1".to_owned(), main_page(&help, &edition, &own))];
