@@ -21,7 +21,7 @@ pub fn pages(door: &Path, date: &str) -> Vec<(String, String)> {
     let edition = format!("\"{date}\" \"{version}\"");
     let help = ask(&["help"]);
     let commands: Vec<_> = section(&help, "commands:")
-        .map(|line| line.split_once(' ').expect("a command and what it does"))
+        .map(|line| line.split_once(' ').expect("a name and what it does"))
         .collect();
     let own: Vec<_> = commands.into_iter().filter(|(name, _)| *name != "help").collect();
     let names: Vec<_> = own.iter().map(|(name, _)| *name).collect();

@@ -27,7 +27,6 @@ mod mounts;
 mod namespaces;
 mod netdevices;
 mod parallel;
-mod podman;
 mod process;
 mod rootfs;
 mod rootless;

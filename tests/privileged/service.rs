@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use testkit::bundle::PROBE;
 use testkit::{Bundle, Door, eventually, privileged, programs};
 
@@ -103,7 +104,13 @@ struct Manager(UnixDatagram);
 
 impl Manager {
     fn at(path: &Path) -> Self {
-        Self(UnixDatagram::bind(path).unwrap())
+        Self::of(UnixDatagram::bind(path).unwrap())
+    }
+
+    /// One that is told nothing fails the test in the end.
+    fn of(socket: UnixDatagram) -> Self {
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Self(socket)
     }
 
     /// The next message; what is sent with it is closed, which is the answer to a barrier.
@@ -268,7 +275,7 @@ fn a_manager_may_listen_at_an_abstract_name() {
     let door = Door::new();
     let name = door.id("abstract");
     let address = SocketAddr::from_abstract_name(&name).unwrap();
-    let manager = Manager(UnixDatagram::bind_addr(&address).unwrap());
+    let manager = Manager::of(UnixDatagram::bind_addr(&address).unwrap());
     let bundle = speaking(&["READY=1"], "true");
     let words = ["run", "--bundle", dir(&bundle), &door.id("run")];
     let mut run = spawned(&mut notifying(&door, Path::new(&format!("@{name}")), &words));

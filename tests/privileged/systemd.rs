@@ -197,6 +197,33 @@ fn limits_are_properties_and_stay_when_systemd_reloads() {
 }
 
 #[test]
+fn limits_of_v1_are_properties_and_stay_when_systemd_reloads() {
+    if !runs() {
+        return;
+    }
+    if is_v2() {
+        return skip("needs cgroup v1");
+    }
+    let systemd = Systemd::new("limits");
+    let bundle = resources(Bundle::busybox(), "memory", json!({ "limit": 67_108_864 }));
+    let bundle = resources(bundle, "cpu", json!({ "shares": 512, "quota": 20_000, "cpus": "0" }));
+    let _bundle = systemd.start(bundle, "system.slice");
+    for (name, value) in [("MemoryLimit", "67108864"), ("CPUShares", "512"), ("CPUQuotaPerSecUSec", "200ms")]
+    {
+        assert_eq!(property(&systemd.unit, name), value, "{name}");
+    }
+    says("systemctl", &["daemon-reload"]);
+    for (controller, file, value) in [
+        ("memory", "memory.limit_in_bytes", "67108864"),
+        ("cpu", "cpu.shares", "512"),
+        ("cpu", "cpu.cfs_quota_us", "20000"),
+        ("cpuset", "cpuset.cpus", "0"),
+    ] {
+        values(&group(systemd.pid(), controller), &[(file, value)]);
+    }
+}
+
+#[test]
 fn devices_stay_closed_when_systemd_reloads() {
     if !runs() {
         return;

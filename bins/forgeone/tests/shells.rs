@@ -231,7 +231,7 @@ fn manual_pages_are_shown_without_a_warning() {
     if !privileged::program("man", "man-db") {
         return;
     }
-    fs::write(temp.path().join("forgeone-exec.1"), &page_of("exec")).unwrap();
+    fs::write(temp.path().join("forgeone-exec.1"), page_of("exec")).unwrap();
     let mut man = Command::new("man");
     let output = man.args(["--warnings", "-l"]).arg(temp.path().join("forgeone-exec.1")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");

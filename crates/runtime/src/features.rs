@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn what_is_not_built_is_said_to_be_so() {
         let document = document("0.1.0", None);
-        for path in ["/linux/apparmor/enabled"] {
+        for path in ["/linux/apparmor/enabled", "/linux/selinux/enabled"] {
             assert_eq!(document.pointer(path), Some(&Value::Bool(false)), "{path}");
         }
     }

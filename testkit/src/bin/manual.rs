@@ -1,5 +1,5 @@
-//! `manual DOOR DIRECTORY`: writes the door's manual pages and the scripts by which shells complete its commands, below
-//! `share`, where a package has them.
+//! `manual DOOR SHARE`: writes the door's manual pages, and the scripts by which shells complete its commands, to where
+//! they lie below a system's `share`.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -15,10 +15,10 @@ const COMPLETIONS: [(&str, &str); 3] = [
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1);
-    let (Some(door), Some(directory)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: manual DOOR DIRECTORY".into());
+    let (Some(door), Some(share)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: manual DOOR SHARE".into());
     };
-    let (door, share) = (Path::new(&door), Path::new(&directory).join("share"));
+    let (door, share) = (Path::new(&door), Path::new(&share));
     for (name, page) in testkit::manual::pages(door, &date()?) {
         write(&share.join("man/man1").join(name), page.as_bytes())?;
     }

@@ -25,7 +25,7 @@ use crate::log::Log;
 use crate::report::VERSION;
 use crate::settings::{self, StateRoot, Surroundings};
 use forgeone_runtime::Result;
-use forgeone_runtime::lifecycle::{CreateOptions, Runtime, Started};
+use forgeone_runtime::lifecycle::{CreateOptions, Runtime, Started, in_user_namespace};
 use forgeone_sys::process::geteuid;
 
 /// What carries out a command.
@@ -45,8 +45,9 @@ impl<'a> Door<'a> {
     /// Finds out where the states are; opens nothing.
     pub(crate) fn open(global: &Values, log: &'a Log) -> Result<Self> {
         let variable = |name: &str| std::env::var_os(name);
-        let in_user_namespace = &settings::in_user_namespace;
-        let around = Surroundings { variable: &variable, euid: geteuid(), in_user_namespace };
+
+        let around =
+            Surroundings { variable: &variable, euid: geteuid(), in_user_namespace: &in_user_namespace };
         let root = settings::state_root(global, &around)?;
         let runtime = Runtime::new(settings::settings(global, &root)?);
         log.debug(|| format!("forgeone {VERSION}, state root {}", root.path.display()));

@@ -5,7 +5,7 @@ use super::freezer::Freezer;
 use super::make::{self, Made, open};
 use super::paths::Paths;
 use super::plan::{Entry, Place, Plan};
-use super::systemd::Manager;
+use super::systemd::{self, Manager};
 use super::{kill, layout, members, remove};
 use crate::error::{During, Error, Kind, Result};
 use forgeone_sys::{OwnedFd, fs};
@@ -23,13 +23,15 @@ impl Group {
     /// ([`Entry::Moved`]) isn't made yet: that is [`Group::move_in`]'s.
     ///
     /// Where the plan bears a lack of rights, hierarchies without limits are left out; the group may be empty then.
+    /// Nothing was asked for that is missing, so there is no warning: it would stand in the container's own output,
+    /// which is where the standard error of a runtime goes under Podman.
     ///
     /// # Errors
     /// When something can't be made, or is there and has processes, or a limit can't be set; the field that asks for
     /// it is named, and what was made is removed again.
     pub fn create(plan: &Plan) -> Result<(Self, Vec<String>)> {
         let mut group = Self::default();
-        let (mut warnings, mut denied) = (Vec::new(), Vec::new());
+        let mut warnings = Vec::new();
         if plan.entry == Entry::Moved {
             return Ok((group, warnings));
         }
@@ -43,17 +45,11 @@ impl Group {
                 if ours.remove(place) {
                     make::rmdir(&place.path()).during(|| "cgroup")?;
                 }
-                denied.push(e.to_string());
                 continue;
             }
             ours.parents = std::mem::take(&mut group.paths.parents);
             let errors = [Some(e.clone()), remove::remove(&ours).err()];
             return Err(Error::all(errors.into_iter().flatten().collect()).unwrap_or(e));
-        }
-        if let Some(first) = denied.first() {
-            let count = denied.len();
-            warnings
-                .push(format!("no group in {count} of the cgroup hierarchies, for lack of rights: {first}"));
         }
         Ok((group, warnings))
     }
@@ -257,8 +253,10 @@ impl Group {
     /// # Errors
     /// The first limit that can't be set, by field; or one for a hierarchy in which the container has no group.
     pub fn update(&self, plan: &Plan) -> Result<()> {
-        if let Some(unit) = &plan.unit {
-            Manager::connect(unit.user)?.set(unit)?;
+        if !self.paths.unit.is_empty() {
+            // Before the files: systemd writes them too, and rounds.
+            let steps = plan.places().flat_map(|place| &place.steps);
+            systemd::update(&self.paths.unit, self.paths.user, steps)?;
         }
         for place in plan.places() {
             let Some(field) = place.limit() else { continue };

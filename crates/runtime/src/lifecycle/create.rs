@@ -9,7 +9,7 @@ use super::oom::OomScore;
 use super::spawn::{self, Cloned};
 use super::status::Kept;
 use super::undo::Undo;
-use super::{CreateOptions, Runtime, Started, hooks, notify, proc, remove};
+use super::{CreateOptions, Runtime, Started, hooks, in_user_namespace, notify, proc, remove};
 use crate::bundle::{self, Bundle};
 use crate::engine::{self, Engine};
 use crate::error::{During, Result};
@@ -81,11 +81,17 @@ pub(super) fn create(runtime: &Runtime, id: &str, options: &CreateOptions, until
     carry_out(id, options, until, decision, (dir, lock), &mut undo).map_err(|e| undo.run(e))
 }
 
+/// Root in a user namespace has no more rights over the host's cgroups than the user who made it, rootless Podman
+/// for one.
+fn is_rootless() -> bool {
+    process::geteuid() != 0 || in_user_namespace()
+}
+
 fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decision> {
     let mut bundle = bundle::load(&options.bundle)?;
     activate(&mut bundle.spec, options, &runtime.settings.root.join(id));
     let layout = cgroup::detect()?;
-    let rootless = runtime.settings.rootless.unwrap_or_else(|| process::geteuid() != 0);
+    let rootless = runtime.settings.rootless.unwrap_or_else(is_rootless);
     let mut manager = systemd(runtime, rootless)?;
     let plan_options = plan::Options {
         no_pivot: options.no_pivot,

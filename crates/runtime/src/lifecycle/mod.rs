@@ -23,6 +23,7 @@ mod undo;
 
 pub use notify::Notify;
 pub use options::*;
+pub use proc::in_user_namespace;
 pub use protect::protect;
 pub use status::Status;
 

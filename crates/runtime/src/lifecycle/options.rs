@@ -13,7 +13,8 @@ pub struct Settings {
     pub root: PathBuf,
     /// Let systemd make the cgroups.
     pub systemd_cgroup: bool,
-    /// Whether lacking rights over cgroups is borne; `None` decides by the caller's user.
+    /// Whether lacking rights over cgroups is borne; `None` decides by the caller's user
+    /// and user namespace.
     pub rootless: Option<bool>,
 }
 

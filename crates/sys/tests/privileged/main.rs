@@ -43,6 +43,7 @@ fn main() {
             attributes_of_the_process close_range_marks_and_closes;
         pty: open_and_become_controlling_terminal raw_mode_is_undone what_is_not_a_devpts_is_refused;
         signal: signals_come_by_descriptor everything_is_reset children_are_kept_for_who_waits poll_waits_for_what_is_asked;
-        socket: messages_carry_descriptors truncation_and_end_are_seen path_sockets_of_any_length peer_is_known;
+        socket: messages_carry_descriptors truncation_and_end_are_seen path_sockets_of_any_length
+            datagram_sockets_are_for_everybody peer_is_known;
     })
 }

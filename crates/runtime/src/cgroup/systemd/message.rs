@@ -21,8 +21,6 @@ pub(super) const ERROR: u8 = 3;
 pub(super) const SIGNAL: u8 = 4;
 
 const CALL: u8 = 1;
-/// Nobody is to be started for it: a systemd that isn't there can't be.
-const NO_AUTO_START: u8 = 2;
 
 /// A value of any type.
 #[derive(Clone, Debug, PartialEq)]
@@ -179,7 +177,8 @@ pub(super) fn call(serial: u32, to: Target, member: &str, arguments: &[Value]) -
     if !signature.is_empty() {
         field(8, b'g', &signature);
     }
-    let mut out = vec![b'l', CALL, NO_AUTO_START, 1];
+    // No flags: whoever isn't there yet is waited for, as the user's systemd is by a bus that it has just started.
+    let mut out = vec![b'l', CALL, 0, 1];
     for number in [body.len() as u32, serial] {
         out.extend_from_slice(&number.to_le_bytes());
     }

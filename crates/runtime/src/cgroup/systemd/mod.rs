@@ -98,13 +98,25 @@ impl Unit {
         mode: Mode,
     ) -> Result<()> {
         let limits = properties::limits(steps).into_iter().filter(|property| property.since <= version);
-        let (fixed, limits) = limits.partition(|property| property.name == "OOMPolicy");
+        let (fixed, limits) = limits.partition(|property| property.name == properties::OOM_POLICY);
         self.limits = limits;
         self.fixed.extend(properties::devices(devices, mode != Mode::V2));
         self.fixed.extend::<Vec<_>>(fixed);
         self.fixed.extend(properties::annotated(annotations)?);
         Ok(())
     }
+}
+
+/// Gives a unit the limits that are written into its files.
+pub(super) fn update<'a>(name: &str, user: bool, steps: impl Iterator<Item = &'a Step>) -> Result<()> {
+    let limits = properties::limits(steps);
+    if limits.is_empty() {
+        return Ok(());
+    }
+    let mut manager = Manager::connect(user)?;
+    let version = manager.facts()?.version;
+    let known = |property: &Property| property.since <= version && property.name != properties::OOM_POLICY;
+    manager.set(name, &limits.into_iter().filter(known).collect::<Vec<_>>())
 }
 
 /// Ends a unit, as [`Manager::stop`].
@@ -155,10 +167,9 @@ impl Manager {
     }
 
     fn failed(&self, what: &str, failure: Failure) -> Error {
+        const ABSENT: [&str; 3] = [".ServiceUnknown", ".NameHasNoOwner", ".Spawn."];
         match failure {
-            Failure::Answer { error, .. }
-                if error.ends_with(".ServiceUnknown") || error.ends_with(".NameHasNoOwner") =>
-            {
+            Failure::Answer { error, .. } if ABSENT.iter().any(|name| error.contains(name)) => {
                 let why =
                     format!("systemd: it is not on the bus {}: it doesn't run here", self.bus.address());
                 Error::new(Kind::Unsupported, why)
@@ -173,16 +184,13 @@ impl Manager {
     /// # Errors
     /// What systemd says, or that it doesn't; what was made is taken away again.
     pub(super) fn start(&mut self, unit: &Unit, pid: i32) -> Result<()> {
-        let property = |name: &str, value: &Value| {
-            Value::Struct(vec![Value::text(name), Value::Variant(Box::new(value.clone()))])
-        };
         let pids = Value::Array("u".into(), vec![Value::Number(b'u', pid as u64)]);
-        let mut properties = vec![property("PIDs", &pids)];
-        properties.extend(unit.fixed.iter().chain(&unit.limits).map(|p| property(&p.name, &p.value)));
+        let pids = Property { name: "PIDs".into(), value: pids, since: 0 };
+        let properties = std::iter::once(&pids).chain(&unit.fixed).chain(&unit.limits);
         let arguments = [
             Value::text(&unit.name),
             Value::text("replace"),
-            Value::Array("(sv)".into(), properties),
+            properties::values(properties),
             Value::Array("(sa(sv))".into(), Vec::new()),
         ];
         self.listen(&unit.name)?;
@@ -230,14 +238,10 @@ impl Manager {
     ///
     /// # Errors
     /// What systemd says, or that it doesn't.
-    pub(super) fn set(&mut self, unit: &Unit) -> Result<()> {
-        let property = |p: &Property| {
-            Value::Struct(vec![Value::text(&*p.name), Value::Variant(Box::new(p.value.clone()))])
-        };
-        let limits = Value::Array("(sv)".into(), unit.limits.iter().map(property).collect());
-        let arguments = [Value::text(&unit.name), Value::bool(true), limits];
+    fn set(&mut self, name: &str, limits: &[Property]) -> Result<()> {
+        let arguments = [Value::text(name), Value::bool(true), properties::values(limits.iter())];
         let answer = self.bus.call(MANAGER, "SetUnitProperties", &arguments);
-        answer.map(drop).map_err(|e| self.failed(&unit.name, e))
+        answer.map(drop).map_err(|e| self.failed(name, e))
     }
 
     /// Moves process `pid` into the unit, or into the group `inside` it.

@@ -18,6 +18,9 @@ const ANNOTATION: &str = "org.systemd.property.";
 /// What systemd takes for "infinity".
 const INFINITY: u64 = u64::MAX;
 
+/// Can only be set when a unit is made.
+pub(super) const OOM_POLICY: &str = "OOMPolicy";
+
 /// A property and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Property {
@@ -37,6 +40,14 @@ impl Property {
     fn since(self, since: u32) -> Self {
         Self { since, ..self }
     }
+}
+
+/// The properties as an argument.
+pub(super) fn values<'a>(properties: impl Iterator<Item = &'a Property>) -> Value {
+    let pair = |property: &Property| {
+        Value::Struct(vec![Value::text(&*property.name), Value::Variant(Box::new(property.value.clone()))])
+    };
+    Value::Array("(sv)".into(), properties.map(pair).collect())
 }
 
 /// What every scope has but for its processes: accounting of everything, and leave to make groups inside.
@@ -116,7 +127,7 @@ impl Limits {
             "cpuset.mems" => self.set("AllowedMemoryNodes", value),
             "memory.oom.group" => {
                 let policy = if value == "1" { "kill" } else { "continue" };
-                self.found.push(Property::new("OOMPolicy", Value::text(policy)).since(253));
+                self.found.push(Property::new(OOM_POLICY, Value::text(policy)).since(253));
             }
             _ => {}
         }

@@ -56,8 +56,8 @@ proptest! {
 #[test]
 fn a_call_has_the_bytes_that_the_specification_gives() {
     let bytes = call(1, MANAGER, "Do", &[Value::text("ab"), Value::u64(3)]);
-    // Version 1 and no automatic start; body, serial; what follows the text is aligned to 8.
-    assert_eq!(bytes[..4], *b"l\x01\x02\x01");
+    // No flags, version 1; body, serial; what follows the text is aligned to 8.
+    assert_eq!(bytes[..4], *b"l\x01\x00\x01");
     assert_eq!(bytes[4..12], [16, 0, 0, 0, 1, 0, 0, 0]);
     assert_eq!(bytes.len() % 8, 0);
     assert_eq!(bytes[bytes.len() - 16..], *b"\x02\0\0\0ab\0\0\x03\0\0\0\0\0\0\0");
