@@ -15,11 +15,9 @@
 //! At any point init may say Failed: the error crosses whole. End of file before Ready means that it died.
 
 use crate::error::{Error, Kind, Result};
+use crate::plan::namespaces::Inodes;
 use forgeone_sys::socket;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-/// As many as `plan::namespaces::KINDS`.
-pub(super) const KINDS_OF_NAMESPACES: usize = 8;
 
 /// Messages are short; an error is cut at this length.
 const MAX: usize = 16 << 10;
@@ -35,9 +33,8 @@ pub(super) enum Message {
     RunHooks,
     /// Init: the terminal's master.
     Terminal(OwnedFd),
-    /// Init: all is set up but for the last step; these are its namespaces' inode numbers, in the order of
-    /// `plan::namespaces::KINDS`.
-    Ready([u64; KINDS_OF_NAMESPACES]),
+    /// Init: all is set up but for the last step; these are its namespaces.
+    Ready(Inodes),
     /// Init or stage: this failed, and I am gone.
     Failed(Error),
     /// Runtime: go on.
@@ -155,8 +152,8 @@ fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Message> {
         (b'm', []) => Message::MapIds,
         (b'h', []) => Message::RunHooks,
         (b't', []) => Message::Terminal(fds.next().ok_or_else(broken)?),
-        (b'r', inodes) if inodes.len() == 8 * KINDS_OF_NAMESPACES => {
-            let mut out = [0; KINDS_OF_NAMESPACES];
+        (b'r', inodes) if inodes.len() == size_of::<Inodes>() => {
+            let mut out = Inodes::default();
             for (inode, bytes) in out.iter_mut().zip(inodes.chunks_exact(8)) {
                 *inode = u64::from_le_bytes(bytes.try_into().map_err(|_| broken())?);
             }

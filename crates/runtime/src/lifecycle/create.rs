@@ -2,7 +2,7 @@
 //!
 //! Order: everything is decided, then admitted, then the record is written, and only then is anything done.
 
-use super::channel::{Channel, KINDS_OF_NAMESPACES, Message, unexpected};
+use super::channel::{Channel, Message, unexpected};
 use super::idmap::Writer;
 use super::init::{self, Gate, Inherited};
 use super::oom::OomScore;
@@ -14,7 +14,7 @@ use crate::bundle::{self, Bundle};
 use crate::engine::{self, Engine};
 use crate::error::{During, Error, Kind, Result};
 use crate::fs::{self as rootfs, CgroupHierarchy, CgroupView, Prepared, Procfs};
-use crate::plan::namespaces::KINDS;
+use crate::plan::namespaces::{Inodes, KINDS};
 use crate::plan::{self, Plan};
 use crate::spec::State;
 use crate::state::{self, Dir, Lock, MountKey, Record};
@@ -254,7 +254,7 @@ fn record(id: &str, bundle: &Bundle, plan: &Plan, engine: &dyn Engine) -> Result
     })
 }
 
-/// Answers init until it is ready; gives the terminal's master and the inode numbers of init's namespaces.
+/// Answers init until it is ready; gives the terminal's master and init's namespaces.
 fn converse(
     child: &Child,
     channel: &Channel,
@@ -262,7 +262,7 @@ fn converse(
     writer: Writer,
     procfs: &Procfs,
     state: &State,
-) -> Result<(Option<OwnedFd>, [u64; KINDS_OF_NAMESPACES])> {
+) -> Result<(Option<OwnedFd>, Inodes)> {
     let mut terminal = None;
     loop {
         match channel.receive()? {
@@ -285,7 +285,7 @@ fn converse(
 }
 
 /// Those of init's namespaces that aren't the runtime's, by name.
-fn own_namespaces(plan: &Plan, inodes: [u64; KINDS_OF_NAMESPACES]) -> BTreeMap<String, u64> {
+fn own_namespaces(plan: &Plan, inodes: Inodes) -> BTreeMap<String, u64> {
     let own = KINDS.iter().zip(inodes).filter(|((kind, _), _)| plan.namespaces.contains(*kind));
     own.map(|((_, name), inode)| ((*name).to_owned(), inode)).collect()
 }

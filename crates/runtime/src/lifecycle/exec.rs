@@ -26,7 +26,7 @@ use crate::state::{self, Record};
 use forgeone_config::ExecMode;
 use forgeone_sys::fs::{self as files, Mode, OFlags};
 use forgeone_sys::process::{self, Child, Namespaces};
-use forgeone_sys::{credentials, pty, signal};
+use forgeone_sys::{credentials, signal};
 use forgeone_trust as trust;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -232,13 +232,10 @@ fn run(own: &mut Inherited) -> Result<engine::Program> {
         program::session_keyring(id)?;
     }
     if own.plan.terminal {
-        let terminal = open_pty().during(|| "terminal")?;
-        if let Some(size) = &own.plan.console_size {
-            let (rows, columns) = (size.height.min(65535) as u16, size.width.min(65535) as u16);
-            pty::set_window_size(&terminal.master, rows, columns).during(|| "process.consoleSize")?;
-        }
-        own.channel.send(&Message::Terminal(terminal.master))?;
-        program::take_terminal(terminal.peer)?;
+        // The container's devpts is below our root by now.
+        let root = files::open("/", OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+        let devpts = rootfs::devpts(&root, &Resolver::default())?;
+        program::take_terminal(program::open_terminal(devpts, own.plan, &own.channel)?)?;
     }
     let caller = program::Caller {
         procfs: own.procfs,
@@ -252,12 +249,6 @@ fn run(own: &mut Inherited) -> Result<engine::Program> {
     process::close_range_cloexec(own.preserve_fds.saturating_add(3))?;
     program::seal(own.plan)?;
     Ok(found)
-}
-
-/// A terminal of the container's devpts, which is below our root by now.
-fn open_pty() -> Result<pty::Pty> {
-    let root = files::open("/", OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
-    Ok(pty::open_pty(rootfs::devpts(&root, &Resolver::default())?)?)
 }
 
 /// user_namespaces(7): `deny` where an unprivileged user wrote the map of init's namespace.

@@ -2,6 +2,7 @@
 //!
 //! Used by init and by `exec` alike. Each step says what it must come before.
 
+use super::channel::{Channel, Message};
 use crate::engine::Program;
 use crate::error::{During, Error, Kind, Result};
 use crate::fs::{Procfs, users};
@@ -319,6 +320,17 @@ fn executable(path: &CStr) -> std::result::Result<(), Errno> {
         FileType::RegularFile => fs::may_execute(path).map_err(|e| e.errno()),
         _ => Err(Errno::ACCESS),
     }
+}
+
+/// Opens a terminal of the file system `devpts`, as large as planned. The master goes to the runtime.
+pub(super) fn open_terminal(devpts: impl AsFd, plan: &ProcessPlan, channel: &Channel) -> Result<OwnedFd> {
+    let terminal = pty::open_pty(devpts).during(|| "terminal")?;
+    if let Some(size) = &plan.console_size {
+        let (rows, columns) = (size.height.min(65535) as u16, size.width.min(65535) as u16);
+        pty::set_window_size(&terminal.master, rows, columns).during(|| "process.consoleSize")?;
+    }
+    channel.send(&Message::Terminal(terminal.master))?;
+    Ok(terminal.peer)
 }
 
 /// Makes `peer` the terminal of this process: its session's, and its standard streams.
