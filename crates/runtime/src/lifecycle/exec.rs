@@ -9,6 +9,7 @@
 //! own, and what the runtime has open of the host was closed before (see [`super::spawn`]). The process enters the
 //! cgroups first, before it does anything that costs memory in there.
 
+use super::affinity::Affinity;
 use super::channel::{Channel, Message, unexpected};
 use super::oom::OomScore;
 use super::spawn::{self, Cloned, Target};
@@ -120,6 +121,7 @@ fn clone(
     let mut birth = group.birth_beside(record.pid).during(|| format!("container \"{}\"", record.id))?;
     let (channel, inner) = Channel::pair()?;
     let score = OomScore::lend(procfs, plan.oom_score_adj)?;
+    let cpus = Affinity::lend(plan.affinity.as_ref().and_then(|affinity| affinity.initial.as_ref()))?;
     process::set_dumpable(false)?;
 
     let may_set_groups = may_set_groups(record, procfs)?;
@@ -143,6 +145,7 @@ fn clone(
     match spawn::clone_init(Namespaces::empty(), &mut birth, &first, &shed)? {
         Cloned::Runtime(child) => {
             score.take_back()?;
+            cpus.take_back()?;
             Ok((child, channel))
         }
         Cloned::Init => {
@@ -219,6 +222,7 @@ fn run(own: &mut Inherited) -> Result<engine::Program> {
     if let Some(birth) = own.birth.take() {
         birth.enter()?;
     }
+    program::set_affinity(own.plan.affinity.as_ref())?;
     spawn::join(&own.join)?;
     own.join.clear();
     if own.user_namespace {

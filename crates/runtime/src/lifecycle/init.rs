@@ -95,6 +95,7 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
     if let Some(birth) = own.birth.take() {
         birth.enter()?;
     }
+    program::set_affinity(None)?;
     // Before anything that needs rights in the new user namespace, which is everything.
     let offsets = open_time_offsets(own)?;
     become_root(own)?;

@@ -3,6 +3,7 @@
 //! [`Runtime`]'s methods that make processes (`create`, `run`, `exec`) clone, which only a process with a single
 //! thread may do; they are for the door. Programs with threads use [`crate::client`], which spawns the door.
 
+mod affinity;
 mod channel;
 mod create;
 mod exec;

@@ -7,8 +7,9 @@ use crate::engine::Program;
 use crate::error::{During, Error, Kind, Result};
 use crate::fs::{Procfs, users};
 use crate::plan::process::ProcessPlan;
+use crate::plan::scheduling::AffinityPlan;
 use forgeone_sys::fs::{self, FileType, Mode, OFlags};
-use forgeone_sys::process::{self, SchedAttr};
+use forgeone_sys::process::{self, CpuSet};
 use forgeone_sys::{Errno, credentials, keyring, pty, rlimit, seccomp};
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
@@ -73,63 +74,27 @@ fn set_limits(plan: &ProcessPlan) -> Result<()> {
 
 fn set_scheduling(plan: &ProcessPlan) -> Result<()> {
     if let Some(scheduler) = &plan.scheduler {
-        let attr = SchedAttr {
-            policy: scheduler_policy(&scheduler.policy)?,
-            nice: scheduler.nice,
-            priority: scheduler.priority as u32,
-            flags: scheduler_flags(&scheduler.flags)?,
-            runtime: scheduler.runtime,
-            deadline: scheduler.deadline,
-            period: scheduler.period,
-        };
-        process::sched_setattr(&attr).during(|| "process.scheduler")?;
+        process::sched_setattr(scheduler).during(|| "process.scheduler")?;
     }
-    if let Some(priority) = &plan.io_priority {
-        // ioprio_set(2): IOPRIO_CLASS_RT 1, BE 2, IDLE 3.
-        let classes = ["IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"];
-        let class = classes.iter().position(|class| *class == priority.class);
-        let class = class.ok_or_else(|| unknown("process.ioPriority.class", &priority.class))? as u8 + 1;
-        let level = u8::try_from(priority.priority).ok().filter(|level| *level < 8);
-        let level =
-            level.ok_or_else(|| unknown("process.ioPriority.priority", &priority.priority.to_string()))?;
-        process::ioprio_set(class, level).during(|| "process.ioPriority")?;
+    if let Some(io) = plan.io_priority {
+        process::ioprio_set(io.class, io.priority).during(|| "process.ioPriority")?;
     }
     Ok(())
 }
 
-fn unknown(field: &str, value: &str) -> Error {
-    Error::new(Kind::Config, format!("{field}: \"{value}\" is not known"))
-}
-
-/// sched(7), <linux/sched.h>.
-fn scheduler_policy(word: &str) -> Result<u32> {
-    let known = [
-        ("SCHED_OTHER", 0),
-        ("SCHED_FIFO", 1),
-        ("SCHED_RR", 2),
-        ("SCHED_BATCH", 3),
-        ("SCHED_ISO", 4),
-        ("SCHED_IDLE", 5),
-        ("SCHED_DEADLINE", 6),
-    ];
-    let found = known.iter().find(|(name, _)| *name == word).map(|(_, number)| *number);
-    found.ok_or_else(|| unknown("process.scheduler.policy", word))
-}
-
-fn scheduler_flags(words: &[String]) -> Result<u64> {
-    let known = [
-        ("SCHED_FLAG_RESET_ON_FORK", 0x01),
-        ("SCHED_FLAG_RECLAIM", 0x02),
-        ("SCHED_FLAG_DL_OVERRUN", 0x04),
-        ("SCHED_FLAG_KEEP_POLICY", 0x08),
-        ("SCHED_FLAG_KEEP_PARAMS", 0x10),
-        ("SCHED_FLAG_UTIL_CLAMP_MIN", 0x20),
-        ("SCHED_FLAG_UTIL_CLAMP_MAX", 0x40),
-    ];
-    words.iter().try_fold(0, |flags, word| {
-        let found = known.iter().find(|(name, _)| name == word);
-        found.map(|(_, flag)| flags | flag).ok_or_else(|| unknown("process.scheduler.flags", word))
-    })
+/// Once the process is in its cgroup: these CPUs; without any said, all that the cpuset allows. What the runtime's
+/// caller was pinned to is not the program's concern. That the kernel won't hear of it is no reason to fail.
+pub(super) fn set_affinity(affinity: Option<&AffinityPlan>) -> Result<()> {
+    match affinity {
+        Some(AffinityPlan { r#final: Some(cpus), .. }) => {
+            process::sched_setaffinity(0, cpus).during(|| "process.execCPUAffinity.final")
+        }
+        Some(AffinityPlan { initial: Some(_), .. }) => Ok(()),
+        _ => {
+            let _ = process::sched_setaffinity(0, &CpuSet::all());
+            Ok(())
+        }
+    }
 }
 
 /// A session keyring of the container's own, so that the runtime's isn't inherited: `exec` gets the one that init has

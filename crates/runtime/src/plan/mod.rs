@@ -8,6 +8,7 @@
 
 pub mod namespaces;
 pub mod process;
+pub mod scheduling;
 
 use crate::bundle::Bundle;
 use crate::error::{Error, Kind, Result};

@@ -1,9 +1,11 @@
 //! The program: arguments, environment, credentials and limits, as the kernel will be given them.
 
+use super::scheduling::{self, AffinityPlan, IoPriorityPlan};
 use crate::error::{Error, Kind, Result};
 use crate::security::capabilities::{self, CapabilitySets};
 use crate::security::seccomp;
-use crate::spec::{ConsoleSize, IoPriority, Process, Scheduler};
+use crate::spec::{ConsoleSize, Process};
+use forgeone_sys::process::SchedAttr;
 use forgeone_sys::rlimit;
 use std::ffi::CString;
 
@@ -43,9 +45,11 @@ pub struct ProcessPlan {
     /// SELinux label, empty for none.
     pub selinux_label: String,
     /// sched_setattr(2).
-    pub scheduler: Option<Scheduler>,
+    pub scheduler: Option<SchedAttr>,
     /// ioprio_set(2).
-    pub io_priority: Option<IoPriority>,
+    pub io_priority: Option<IoPriorityPlan>,
+    /// sched_setaffinity(2), for a process that joins a container; `None` for every CPU.
+    pub affinity: Option<AffinityPlan>,
 }
 
 fn refuse(field: impl std::fmt::Display, cause: impl std::fmt::Display) -> Error {
@@ -91,11 +95,6 @@ pub fn plan(
     if let Some(score) = process.oom_score_adj.filter(|score| !(-1000..=1000).contains(score)) {
         return Err(refuse("oomScoreAdj", format_args!("{score} is not between -1000 and 1000")));
     }
-    if process.exec_cpu_affinity.is_some() {
-        return Err(
-            refuse("execCPUAffinity", "is not supported by this version").into_kind(Kind::Unsupported)
-        );
-    }
     let (capabilities, warnings) = capabilities::plan(process.capabilities.as_ref(), grantable);
     let plan = ProcessPlan {
         args: strings("args", &process.args)?,
@@ -115,8 +114,9 @@ pub fn plan(
         seccomp: seccomp.filter(|filter| !filter.program.is_empty()),
         apparmor_profile: process.apparmor_profile.clone(),
         selinux_label: process.selinux_label.clone(),
-        scheduler: process.scheduler.clone(),
-        io_priority: process.io_priority.clone(),
+        scheduler: process.scheduler.as_ref().map(scheduling::scheduler).transpose()?,
+        io_priority: process.io_priority.as_ref().map(scheduling::io_priority).transpose()?,
+        affinity: process.exec_cpu_affinity.as_ref().map(scheduling::affinity).transpose()?,
     };
     Ok((plan, warnings))
 }
