@@ -21,6 +21,7 @@ pub mod keyring;
 pub mod mount;
 pub mod net;
 pub mod process;
+pub mod ptrace;
 pub mod pty;
 pub mod rlimit;
 pub mod seccomp;
