@@ -23,6 +23,7 @@ pub mod memory;
 pub mod mount;
 pub mod net;
 pub mod process;
+pub mod ptrace;
 pub mod pty;
 pub mod rlimit;
 pub mod seccomp;

@@ -6,7 +6,7 @@ use super::make::{self, Made, open};
 use super::paths::Paths;
 use super::plan::{Entry, Place, Plan};
 use super::systemd::{self, Manager};
-use super::{kill, layout, members, remove};
+use super::{inside, kill, layout, members, remove};
 use crate::error::{During, Error, Kind, Result};
 use forgeone_sys::{OwnedFd, fs};
 
@@ -178,6 +178,27 @@ impl Group {
             return Ok(Birth::moved(Attach { unit: self.paths.unit.clone(), inside }));
         }
         Birth::new(&self.paths, Some(open(&path).during(|| "cgroup")?))
+    }
+
+    /// The same in groups inside that exist: `[CONTROLLERS:]PATH`, as `exec --cgroup` takes them.
+    ///
+    /// # Errors
+    /// As [`Group::birth_beside`]; [`Kind::Usage`] for what names no group inside.
+    pub fn birth_inside(&self, asked: &[String], pid: i32) -> Result<Birth> {
+        if asked.is_empty() {
+            return self.birth_beside(pid);
+        }
+        let (paths, v2) = inside::choose(&self.paths, asked)?;
+        let birth = if v2 { Birth::new(&paths, None) } else { Self::open(paths).birth_beside(pid) };
+        birth.during(|| "--cgroup")
+    }
+
+    /// The limit of processes and threads, if it is reached: nobody may be made or, on cgroup2, come in.
+    ///
+    /// # Errors
+    /// When the group can't be read.
+    pub fn full(&self) -> Result<Option<u64>> {
+        members::full(&self.paths)
     }
 
     /// Freezes all processes, and waits until they are.

@@ -2,20 +2,21 @@
 //!
 //! Order: everything is decided, then admitted, then the record is written, and only then is anything done.
 
-use super::channel::{Channel, KINDS_OF_NAMESPACES, Message, unexpected};
+use super::channel::{Channel, Message, unexpected};
 use super::idmap::Writer;
 use super::init::{self, Gate, Inherited};
 use super::oom::OomScore;
 use super::spawn::{self, Cloned};
 use super::status::Kept;
 use super::undo::Undo;
-use super::{CreateOptions, Runtime, Started, hooks, in_user_namespace, notify, proc, remove};
+use super::{CreateOptions, Runtime, Started, hooks, in_user_namespace, listener, notify, proc, remove};
 use crate::bundle::{self, Bundle};
 use crate::engine::{self, Engine};
 use crate::error::{During, Result};
 use crate::fs::{self as rootfs, CgroupHierarchy, CgroupView, Prepared, Procfs};
-use crate::plan::namespaces::KINDS;
+use crate::plan::namespaces::{Inodes, KINDS};
 use crate::plan::{self, Plan};
+use crate::security::labels;
 use crate::spec::{Spec, State};
 use crate::state::{self, Dir, Lock, MountKey, Record};
 use crate::{cgroup, clock, network, resctrl};
@@ -106,6 +107,10 @@ fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decisi
     let engine = engine::of(plan.exec_mode)?;
     engine.adapt(&mut plan)?;
     let mut plan = plan::adjust(plan);
+    labels::check(&plan.process.apparmor_profile, &plan.process.selinux_label)?;
+    if let Some(filter) = plan::notifying_filter(&plan, &bundle.spec) {
+        listener::check(filter)?;
+    }
     let prepared = rootfs::prepare(&plan.rootfs)?;
     let demands = plan::trust_demands(&bundle.spec)?;
     let args = bundle.spec.process.as_ref().map_or(&[][..], |process| &process.args);
@@ -250,6 +255,7 @@ fn carry_out<'a>(
     record.namespaces = own_namespaces(&plan, inodes);
     finish(&mut record, prepared.procfs(), &dir)?;
     let terminal = hand_over(terminal, options.console_socket.as_deref())?;
+    super::send_pidfd(child.pidfd.as_ref(), options.pidfd_socket.as_deref(), "standard")?;
     if let Some(file) = &options.pid_file {
         super::write_pid_file(file, child.pid)?;
     }
@@ -318,7 +324,7 @@ fn record(id: &str, bundle: &Bundle, plan: &Plan, engine: &dyn Engine) -> Result
     })
 }
 
-/// Answers init until it is ready; gives the terminal's master and the inode numbers of init's namespaces.
+/// Answers init until it is ready; gives the terminal's master and init's namespaces.
 fn converse(
     child: &Child,
     channel: &Channel,
@@ -327,7 +333,7 @@ fn converse(
     procfs: &Procfs,
     state: &State,
     undo: &mut Undo,
-) -> Result<(Option<OwnedFd>, [u64; KINDS_OF_NAMESPACES])> {
+) -> Result<(Option<OwnedFd>, Inodes)> {
     let mut terminal = None;
     loop {
         match channel.receive()? {
@@ -356,7 +362,7 @@ fn converse(
 }
 
 /// Those of init's namespaces that aren't the runtime's, by name.
-fn own_namespaces(plan: &Plan, inodes: [u64; KINDS_OF_NAMESPACES]) -> BTreeMap<String, u64> {
+fn own_namespaces(plan: &Plan, inodes: Inodes) -> BTreeMap<String, u64> {
     let own = KINDS.iter().zip(inodes).filter(|((kind, _), _)| plan.namespaces.contains(*kind));
     own.map(|((_, name), inode)| ((*name).to_owned(), inode)).collect()
 }

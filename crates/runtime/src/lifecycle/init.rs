@@ -4,19 +4,19 @@
 //! clone to the exec it is not dumpable (CVE-2016-9962), its descriptors are all CLOEXEC, and it exits when the
 //! runtime dies before it is ready.
 
-use super::channel::{Channel, KINDS_OF_NAMESPACES, Message};
+use super::channel::{Channel, Message};
 use super::{hooks, program, spawn};
 use crate::engine::{Engine, Program};
 use crate::error::{During, Error, Kind, Result};
 use crate::fs::{CgroupView, Prepared, Procfs, Rootfs, apply_sysctls};
 use crate::plan::Plan;
-use crate::plan::namespaces::KINDS;
+use crate::plan::namespaces::{Inodes, KINDS};
 use crate::spec::State;
 use crate::{cgroup, fs as rootfs};
 use forgeone_sys::fs;
 use forgeone_sys::process::{self, Namespaces};
 use forgeone_sys::signal::{self, SignalSet};
-use forgeone_sys::{credentials, net, pty, socket, uts};
+use forgeone_sys::{credentials, net, socket, uts};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// How init learns that it may execute the program.
@@ -106,6 +106,7 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
     if let Some(birth) = own.birth.take() {
         birth.enter()?;
     }
+    program::set_affinity(None)?;
     // Before anything that needs rights in the new user namespace, which is everything.
     let offsets = open_time_offsets(own)?;
     become_root(own)?;
@@ -138,9 +139,6 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
         user_namespace: plan.namespaces.contains(Namespaces::USER),
         may_set_groups: own.may_set_groups,
     };
-    if let Some(personality) = plan.personality {
-        process::personality(personality).during(|| "linux.personality")?;
-    }
     let program = program::assume(&plan.process, &caller)?;
     let namespaces = namespaces(&procfs)?;
     drop(procfs);
@@ -160,10 +158,9 @@ fn shed(own: &Inherited) -> Result<()> {
     Ok(process::close_all_but(own.preserve_fds.saturating_add(3), &keep)?)
 }
 
-/// Inode numbers of our namespaces; 0 for a kind that this kernel doesn't have. Ours to read: nobody else may look
-/// behind a process that isn't dumpable.
-fn namespaces(procfs: &Procfs) -> Result<[u64; KINDS_OF_NAMESPACES]> {
-    let mut inodes = [0; KINDS_OF_NAMESPACES];
+/// Our namespaces. Ours to read: nobody else may look behind a process that isn't dumpable.
+fn namespaces(procfs: &Procfs) -> Result<Inodes> {
+    let mut inodes = Inodes::default();
     for (inode, (_, name)) in inodes.iter_mut().zip(KINDS) {
         *inode = procfs.namespace_inode(&format!("self/ns/{name}"))?;
     }
@@ -248,16 +245,11 @@ fn run_hooks(own: &Inherited, root: &Rootfs) -> Result<()> {
     hooks::run_inside("createContainer", &hooks.create_container, &state, &[])
 }
 
-/// A terminal of the container's own devpts, bound to `/dev/console`; the master goes to the runtime.
+/// A terminal of the container's own devpts, bound to `/dev/console`.
 fn open_terminal(own: &Inherited, root: &Rootfs) -> Result<OwnedFd> {
-    let terminal = pty::open_pty(root.devpts()?).during(|| "terminal")?;
-    if let Some(size) = &own.plan.process.console_size {
-        let (rows, columns) = (size.height.min(65535) as u16, size.width.min(65535) as u16);
-        pty::set_window_size(&terminal.master, rows, columns).during(|| "process.consoleSize")?;
-    }
-    root.console(terminal.peer.as_fd())?;
-    own.channel.send(&Message::Terminal(terminal.master))?;
-    Ok(terminal.peer)
+    let peer = program::open_terminal(root.devpts()?, &own.plan.process, &own.channel)?;
+    root.console(peer.as_fd())?;
+    Ok(peer)
 }
 
 enum Waited {
@@ -298,10 +290,10 @@ fn last_steps(own: &Inherited, program: &Program) -> Result<()> {
     if start_container.is_empty() {
         // Signals as the program expects them. Before the filter, which may not allow it.
         signal::reset_for_exec(own.ignored)?;
-        return program::seal(&own.plan.process);
+        return program::seal(&own.plan.process, &own.channel);
     }
     // Before the hooks, which are programs of the container: they are confined as its own is.
-    program::seal(&own.plan.process)?;
+    program::seal(&own.plan.process, &own.channel)?;
     let state = State { pid: process::getpid(), status: "created".to_owned(), ..own.state.clone() };
     hooks::run_inside("startContainer", start_container, &state, &program.env)?;
     // After them, so that a signal waits for the program.

@@ -74,6 +74,9 @@ pub const KINDS: [(Namespaces, &str); 8] = [
     (Namespaces::TIME, "time"),
 ];
 
+/// Inode numbers of a process's namespaces, in the order of [`KINDS`]; 0 for a kind that the kernel doesn't have.
+pub type Inodes = [u64; KINDS.len()];
+
 fn refuse(field: impl std::fmt::Display, cause: &str) -> Error {
     Error::new(Kind::Config, format!("{field}: {cause}"))
 }

@@ -3,7 +3,7 @@
 use crate::error::{Errno, Fail, Result, check, retry};
 use crate::show;
 use crate::signal::signal_name;
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// How a process ended.
@@ -81,6 +81,13 @@ pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     let call = || format!("pidfd_open({pid})");
     let process = (pid > 0).then(|| Pid::from_raw(pid)).flatten().ok_or(Errno::SRCH).fail(call)?;
     rustix::process::pidfd_open(process, PidfdFlags::empty()).fail(call)
+}
+
+/// `pidfd_getfd(2)` (Linux 5.6): a copy of the descriptor `number` of the process, which the caller must be allowed to
+/// trace. `EBADF` if it isn't open.
+pub fn pidfd_getfd(fd: impl AsFd, number: i32) -> Result<OwnedFd> {
+    rustix::process::pidfd_getfd(&fd, number, PidfdGetfdFlags::empty())
+        .fail(|| format!("pidfd_getfd({}, {number})", show::fd(&fd)))
 }
 
 /// `pidfd_send_signal(2)` (Linux 5.1); signal 0 only checks.
