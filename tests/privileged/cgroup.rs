@@ -41,7 +41,7 @@ fn groups(pid: i32) -> BTreeMap<String, String> {
 }
 
 /// The directory of a process's group in the hierarchy of a controller; cgroup2's for the empty name.
-fn group(pid: i32, controller: &str) -> PathBuf {
+pub(crate) fn group(pid: i32, controller: &str) -> PathBuf {
     let groups = groups(pid);
     let own = |(controllers, path): (&String, &String)| {
         controllers.split(',').any(|name| name == controller).then(|| path.trim_start_matches('/').to_owned())
@@ -50,7 +50,7 @@ fn group(pid: i32, controller: &str) -> PathBuf {
 }
 
 /// Whether v1 has these controllers, as the reference machine; otherwise the test is skipped.
-fn v1(controllers: &[&str]) -> bool {
+pub(crate) fn v1(controllers: &[&str]) -> bool {
     let hierarchies = hierarchies();
     let missing = controllers.iter().find(|controller| !hierarchies.contains_key(**controller));
     if let Some(controller) = missing {
@@ -60,7 +60,7 @@ fn v1(controllers: &[&str]) -> bool {
 }
 
 /// Whether cgroup2 has this controller.
-fn v2(controller: &str) -> bool {
+pub(crate) fn v2(controller: &str) -> bool {
     let hierarchies = hierarchies();
     let has =
         |mount: &PathBuf| read(mount.join("cgroup.controllers")).split(' ').any(|name| name == controller);
@@ -377,7 +377,7 @@ fn processes_are_born_in_their_group_and_never_moved() {
 }
 
 /// A door whose commands all see the cgroups that a line of shell leaves mounted, in a mount namespace of their own.
-fn view(line: &str) -> (Temp, Door) {
+pub(crate) fn view(line: &str) -> (Temp, Door) {
     let temp = Temp::new("view");
     let file = temp.path().join("door");
     let forgeone = testkit::forgeone();
@@ -391,7 +391,7 @@ fn view(line: &str) -> (Temp, Door) {
 }
 
 const ONLY_V1: &str = "umount -l /sys/fs/cgroup/unified";
-const ONLY_V2: &str = "umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup";
+pub(crate) const ONLY_V2: &str = "umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup";
 
 /// A whole life in a view.
 fn lives(door: &Door) {

@@ -62,9 +62,9 @@ fn what_is_not_understood_is_one_line_and_runcs_status() {
         (&["help", "bogus"], 3, "unknown command bogus; see 'forgeone --help'"),
         (&["--bogus"], 1, "unknown option --bogus; see 'forgeone --help'"),
         (
-            &["exec", "--cgroup", "a", "x", "sh"],
+            &["exec", "--cgroups", "a", "x", "sh"],
             1,
-            "exec: unknown option --cgroup; see 'forgeone exec --help'",
+            "exec: unknown option --cgroups; see 'forgeone exec --help'",
         ),
         (&["state"], 1, "state: missing <container-id>; see 'forgeone state --help'"),
         (&["state", "a", "b"], 1, "state: unexpected argument b; see 'forgeone state --help'"),

@@ -21,10 +21,6 @@ const HOOKS: &[&str] =
 /// Namespace types of `linux.namespaces`.
 const NAMESPACES: &[&str] = &["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"];
 
-/// What the filter compiler understands and the plan refuses, since nobody listens yet: notification, and the flag
-/// that is for it alone.
-const NO_LISTENER: &[&str] = &["SCMP_ACT_NOTIFY", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"];
-
 /// The document that `features` prints; annotations name the runtime and, where it is known, its commit.
 pub fn document(version: &str, commit: Option<&str>) -> Value {
     let mut annotations = json!({ "io.forgeone.version": version });
@@ -56,15 +52,13 @@ fn linux() -> Value {
 }
 
 fn filter() -> Value {
-    let built = |name: &&str| !NO_LISTENER.contains(name);
-    let flags: Vec<_> = seccomp::flags().filter(|(name, _)| built(name)).collect();
-    let supported = flags.iter().filter(|(_, value)| seccomp_flags_supported(*value));
+    let supported = seccomp::flags().filter(|(_, value)| seccomp_flags_supported(*value));
     json!({
         "enabled": true,
-        "actions": seccomp::actions().filter(built).collect::<Vec<_>>(),
+        "actions": seccomp::actions().collect::<Vec<_>>(),
         "operators": seccomp::operators().collect::<Vec<_>>(),
         "archs": seccomp::arch::KNOWN,
-        "knownFlags": flags.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        "knownFlags": seccomp::flags().map(|(name, _)| name).collect::<Vec<_>>(),
         "supportedFlags": supported.map(|(name, _)| name).collect::<Vec<_>>(),
     })
 }
@@ -84,7 +78,7 @@ mod tests {
     #[test]
     fn what_the_plan_refuses_is_not_claimed() {
         let document = document("0.1.0", None).to_string();
-        for word in NO_LISTENER.iter().chain(&["\"idmap\",", "ridmap"]) {
+        for word in ["\"idmap\",", "ridmap"] {
             assert!(!document.contains(word), "{word}");
         }
     }

@@ -86,6 +86,8 @@ const ID: &str = "<container-id>";
 
 const BUNDLE: Flag = value("bundle", Some('b'), "DIR", "the bundle (the current directory)");
 const CONSOLE_SOCKET: Flag = value("console-socket", None, "PATH", "Unix socket that receives the terminal");
+const PIDFD_SOCKET: Flag =
+    value("pidfd-socket", None, "PATH", "Unix socket that receives the process's pidfd");
 const PID_FILE: Flag = value("pid-file", None, "FILE", "write the process id to FILE");
 const PRESERVE_FDS: Flag =
     value("preserve-fds", None, "N", "pass N more descriptors, from 3 on, to the program");
@@ -117,7 +119,7 @@ const fn plain(name: &'static str, about: &'static str, run: Run) -> Command {
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
         text: BUNDLE_TEXT,
-        flags: &[BUNDLE, CONSOLE_SOCKET, PID_FILE, NO_PIVOT, NO_NEW_KEYRING, PRESERVE_FDS],
+        flags: &[BUNDLE, CONSOLE_SOCKET, PIDFD_SOCKET, PID_FILE, NO_PIVOT, NO_NEW_KEYRING, PRESERVE_FDS],
         starts_program: true,
         ..plain(
             "create",
@@ -131,6 +133,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         flags: &[
             BUNDLE,
             CONSOLE_SOCKET,
+            PIDFD_SOCKET,
             DETACH,
             switch("keep", None, "don't delete the container when its program has ended"),
             PID_FILE,
@@ -210,6 +213,7 @@ names, changed by the options. Options end at the command.
 
 const EXEC_FLAGS: &[Flag] = &[
     CONSOLE_SOCKET,
+    PIDFD_SOCKET,
     value("cwd", None, "DIR", "working directory inside"),
     value("env", Some('e'), "KEY=VALUE", "add to the environment (repeatable)"),
     switch("tty", Some('t'), "give it a terminal"),
@@ -219,9 +223,11 @@ const EXEC_FLAGS: &[Flag] = &[
     DETACH,
     PID_FILE,
     value("process-label", None, "LABEL", "SELinux label of the process"),
+    value("apparmor", None, "PROFILE", "AppArmor profile of the process"),
     switch("no-new-privs", None, "set no_new_privs"),
     value("cap", Some('c'), "CAPABILITY", "add a capability, such as CAP_NET_ADMIN (repeatable)"),
     PRESERVE_FDS,
+    value("cgroup", None, "GROUP", "[CONTROLLERS:]PATH of a group inside the container's (repeatable)"),
     switch("ignore-paused", None, "allow it in a paused container"),
 ];
 

@@ -66,6 +66,7 @@ fn create_options(call: &Call, detach: bool) -> Result<CreateOptions> {
     Ok(CreateOptions {
         bundle,
         console_socket: call.flags.path("console-socket")?,
+        pidfd_socket: call.flags.path("pidfd-socket")?,
         pid_file: call.flags.path("pid-file")?,
         no_pivot: call.flags.switch("no-pivot"),
         no_new_keyring: call.flags.switch("no-new-keyring"),

@@ -5,7 +5,7 @@ use super::freezer::Freezer;
 use super::make::{self, Made, open};
 use super::paths::Paths;
 use super::plan::{Place, Plan};
-use super::{kill, members, remove};
+use super::{inside, kill, members, remove};
 use crate::error::{During, Error, Kind, Result};
 use forgeone_sys::OwnedFd;
 
@@ -124,6 +124,27 @@ impl Group {
             return Err(Error::new(Kind::State, format!("cgroup {v2}: process {pid} is not in it")));
         };
         Birth::new(&self.paths, Some(dir))
+    }
+
+    /// The same in groups inside that exist: `[CONTROLLERS:]PATH`, as `exec --cgroup` takes them.
+    ///
+    /// # Errors
+    /// As [`Group::birth_beside`]; [`Kind::Usage`] for what names no group inside.
+    pub fn birth_inside(&self, asked: &[String], pid: i32) -> Result<Birth> {
+        if asked.is_empty() {
+            return self.birth_beside(pid);
+        }
+        let (paths, v2) = inside::choose(&self.paths, asked)?;
+        let birth = if v2 { Birth::new(&paths, None) } else { Self::open(paths).birth_beside(pid) };
+        birth.during(|| "--cgroup")
+    }
+
+    /// The limit of processes and threads, if it is reached: nobody may be made or, on cgroup2, come in.
+    ///
+    /// # Errors
+    /// When the group can't be read.
+    pub fn full(&self) -> Result<Option<u64>> {
+        members::full(&self.paths)
     }
 
     /// Freezes all processes, and waits until they are.

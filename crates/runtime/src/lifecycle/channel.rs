@@ -9,7 +9,9 @@
 //!    ├──── Go ─────────────────────────────────────────────────────────────────►│
 //!    │ ◄── Terminal + master ───────────────────────────────────────────────────┤
 //!    │ ◄── Ready ───────────────────────────────────────────────────────────────┤
-//!    ├──── Go ───────────────────────────────────────── (run, exec: no socket) ─►│ executes: end of file
+//!    ├──── Go ───────────────────────────────────────── (run, exec: no socket) ─►│
+//!    │ ◄── Filter ───────────────────────────────────── (a filter that notifies) ┤ see `listener.rs`
+//!    ├──── Go ─────────────────────────────────────────────────────────────────►│ executes: end of file
 //! ```
 //!
 //! At any point init may say Failed: the error crosses whole. End of file before Ready means that it died.
@@ -35,6 +37,12 @@ pub(super) enum Message {
     Terminal(OwnedFd),
     /// Init: all is set up but for the last step; these are its namespaces.
     Ready(Inodes),
+    /// Init: next I load a filter that notifies.
+    Filter,
+    /// Runtime: go on, and send me the filter's listener.
+    Send,
+    /// Init: the filter's listener.
+    Listener(OwnedFd),
     /// Init or stage: this failed, and I am gone.
     Failed(Error),
     /// Runtime: go on.
@@ -125,6 +133,9 @@ fn encode(message: &Message) -> (Vec<u8>, Option<&OwnedFd>) {
         Message::MapIds => (b"m".to_vec(), None),
         Message::RunHooks => (b"h".to_vec(), None),
         Message::Terminal(fd) => (b"t".to_vec(), Some(fd)),
+        Message::Filter => (b"l".to_vec(), None),
+        Message::Send => (b"s".to_vec(), None),
+        Message::Listener(fd) => (b"n".to_vec(), Some(fd)),
         Message::Ready(inodes) => {
             let inodes = inodes.iter().flat_map(|inode| inode.to_le_bytes());
             (std::iter::once(b'r').chain(inodes).collect(), None)
@@ -152,6 +163,9 @@ fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Message> {
         (b'm', []) => Message::MapIds,
         (b'h', []) => Message::RunHooks,
         (b't', []) => Message::Terminal(fds.next().ok_or_else(broken)?),
+        (b'l', []) => Message::Filter,
+        (b's', []) => Message::Send,
+        (b'n', []) => Message::Listener(fds.next().ok_or_else(broken)?),
         (b'r', inodes) if inodes.len() == size_of::<Inodes>() => {
             let mut out = Inodes::default();
             for (inode, bytes) in out.iter_mut().zip(inodes.chunks_exact(8)) {

@@ -9,13 +9,14 @@ use super::oom::OomScore;
 use super::spawn::{self, Cloned};
 use super::status::Kept;
 use super::undo::Undo;
-use super::{CreateOptions, Runtime, Started, hooks, proc, remove};
+use super::{CreateOptions, Runtime, Started, hooks, listener, proc, remove};
 use crate::bundle::{self, Bundle};
 use crate::engine::{self, Engine};
 use crate::error::{During, Error, Kind, Result};
 use crate::fs::{self as rootfs, CgroupHierarchy, CgroupView, Prepared, Procfs};
 use crate::plan::namespaces::{Inodes, KINDS};
 use crate::plan::{self, Plan};
+use crate::security::labels;
 use crate::spec::State;
 use crate::state::{self, Dir, Lock, MountKey, Record};
 use crate::{cgroup, clock};
@@ -93,6 +94,10 @@ fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decisi
     let engine = engine::of(plan.exec_mode)?;
     engine.adapt(&mut plan)?;
     let mut plan = plan::adjust(plan);
+    labels::check(&plan.process.apparmor_profile, &plan.process.selinux_label)?;
+    if let Some(filter) = plan::notifying_filter(&plan, &bundle.spec) {
+        listener::check(filter)?;
+    }
     let prepared = rootfs::prepare(&plan.rootfs)?;
     let demands = plan::trust_demands(&bundle.spec)?;
     let args = bundle.spec.process.as_ref().map_or(&[][..], |process| &process.args);
@@ -186,6 +191,7 @@ fn carry_out<'a>(
     record.namespaces = own_namespaces(&plan, inodes);
     finish(&mut record, prepared.procfs(), &dir)?;
     let terminal = hand_over(terminal, options.console_socket.as_deref())?;
+    super::send_pidfd(child.pidfd.as_ref(), options.pidfd_socket.as_deref(), "standard")?;
     if let Some(file) = &options.pid_file {
         super::write_pid_file(file, child.pid)?;
     }

@@ -123,9 +123,6 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
         user_namespace: plan.namespaces.contains(Namespaces::USER),
         may_set_groups: own.may_set_groups,
     };
-    if let Some(personality) = plan.personality {
-        process::personality(personality).during(|| "linux.personality")?;
-    }
     let program = program::assume(&plan.process, &caller)?;
     let namespaces = namespaces(&procfs)?;
     drop(procfs);
@@ -273,7 +270,7 @@ fn last_steps(own: &Inherited) -> Result<()> {
     hooks::run("startContainer", &own.plan.hooks.start_container, &state)?;
     // Signals as the program expects them.
     signal::reset_all()?;
-    program::seal(&own.plan.process)
+    program::seal(&own.plan.process, &own.channel)
 }
 
 /// What a runtime says if init is gone without having said why.

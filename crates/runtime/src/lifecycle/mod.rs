@@ -10,6 +10,7 @@ mod exec;
 mod hooks;
 mod idmap;
 mod init;
+mod listener;
 mod oom;
 mod options;
 mod proc;
@@ -30,8 +31,8 @@ use crate::error::{During, Error, Kind, Result};
 use crate::fs::Procfs;
 use crate::spec::{self, State};
 use crate::state::{self, Event, Record, Root};
-use forgeone_sys::Errno;
 use forgeone_sys::fs::{self as files, AtFlags, Mode, OFlags};
+use forgeone_sys::{AsFd, Errno, OwnedFd, socket};
 use forgeone_trust as trust;
 use status::Kept;
 use std::cell::OnceCell;
@@ -203,6 +204,16 @@ fn check_single_threaded() -> Result<()> {
     let message =
         "the calling process has more than one thread: containers are made for it by client::Client";
     Err(Error::new(Kind::Usage, message))
+}
+
+/// Sends a new process's pidfd to whoever listens at the socket, with a word for its kind, as runc does.
+fn send_pidfd(pidfd: Option<&OwnedFd>, socket: Option<&Path>, kind: &str) -> Result<()> {
+    let Some(path) = socket else { return Ok(()) };
+    let step = || "--pidfd-socket";
+    let missing = || Error::new(Kind::Unsupported, "--pidfd-socket: this kernel has no pidfds (Linux 5.2)");
+    let pidfd = pidfd.ok_or_else(missing)?;
+    let connected = socket::connect_stream(path).during(step)?;
+    socket::send(&connected, kind.as_bytes(), &[pidfd.as_fd()]).during(step)
 }
 
 /// Written whole or not at all: a reader never sees half a number.

@@ -1,6 +1,6 @@
 //! What the commands can be told, and what they answer: plain data.
 
-use crate::spec::{ConsoleSize, Process};
+use crate::spec::ConsoleSize;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -22,6 +22,8 @@ pub struct CreateOptions {
     pub bundle: PathBuf,
     /// Unix socket that receives the terminal's master.
     pub console_socket: Option<PathBuf>,
+    /// Unix socket that receives init's pidfd.
+    pub pidfd_socket: Option<PathBuf>,
     /// File that receives init's process id.
     pub pid_file: Option<PathBuf>,
     /// Use chroot and a moved mount in place of pivot_root (needed on ramfs).
@@ -39,11 +41,12 @@ pub struct CreateOptions {
 /// How another program is started in a container.
 #[derive(Clone, Debug, Default)]
 pub struct ExecOptions {
-    /// The program, with all its settings, as in `process` of `config.json`. Who only changes some of the
-    /// container's own begins with [`crate::lifecycle::Runtime::process_template`].
-    pub process: Process,
     /// Unix socket that receives the terminal's master.
     pub console_socket: Option<PathBuf>,
+    /// Unix socket that receives the process's pidfd.
+    pub pidfd_socket: Option<PathBuf>,
+    /// Groups inside the container's own for the process, `[CONTROLLERS:]PATH`; none for the container's.
+    pub cgroups: Vec<String>,
     /// File that receives the process id.
     pub pid_file: Option<PathBuf>,
     /// How many descriptors from 3 on are passed to the program.

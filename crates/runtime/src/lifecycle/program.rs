@@ -2,12 +2,13 @@
 //!
 //! Used by init and by `exec` alike. Each step says what it must come before.
 
-use super::channel::{Channel, Message};
+use super::channel::{Channel, Message, unexpected};
 use crate::engine::Program;
 use crate::error::{During, Error, Kind, Result};
 use crate::fs::{Procfs, users};
 use crate::plan::process::ProcessPlan;
 use crate::plan::scheduling::AffinityPlan;
+use crate::security::seccomp::Compiled;
 use forgeone_sys::fs::{self, FileType, Mode, OFlags};
 use forgeone_sys::process::{self, CpuSet};
 use forgeone_sys::{Errno, credentials, keyring, pty, rlimit, seccomp};
@@ -30,10 +31,13 @@ pub(super) struct Caller<'a> {
 
 /// Everything that may need a right which the program won't have. Returns the program, found.
 ///
-/// After this, only `CAP_SYS_ADMIN` may be left over, and only until [`seal`].
+/// After this, only `CAP_SYS_ADMIN` may be left over, and only until the program is executed.
 pub(super) fn assume(plan: &ProcessPlan, caller: &Caller) -> Result<Program> {
     // Before the user changes: raising a hard limit and real-time classes need rights.
     set_limits(plan)?;
+    if let Some(personality) = plan.personality {
+        process::personality(personality).during(|| "linux.personality")?;
+    }
     set_scheduling(plan)?;
     labels(plan, caller.procfs)?;
     // Before the user changes: the working directory may be closed to the user, who gets a second try below.
@@ -58,11 +62,41 @@ pub(super) fn assume(plan: &ProcessPlan, caller: &Caller) -> Result<Program> {
     Ok(Program { path, args: plan.args.clone(), env })
 }
 
-/// The last rights go, the filter comes: nothing but exec is left to do.
-pub(super) fn seal(plan: &ProcessPlan) -> Result<()> {
+/// The filter comes: nothing but exec is left to do, and not another system call is made before it, which the filter
+/// might refuse. The right to load the filter ends with the exec: it is neither inheritable nor ambient, so the program
+/// gets what its file and the bounding set give (capabilities(7), "Transformation of capabilities during execve").
+pub(super) fn seal(plan: &ProcessPlan, channel: &Channel) -> Result<()> {
     let Some(filter) = &plan.seccomp else { return Ok(()) };
-    seccomp::seccomp_load(&filter.program, filter.flags).during(|| "linux.seccomp")?;
-    if plan.no_new_privileges { Ok(()) } else { set_capabilities(plan, 0) }
+    if !filter.notify {
+        return load(filter).map(drop);
+    }
+    channel.send(&Message::Filter)?;
+    match channel.receive()? {
+        // The runtime takes the listener out of us. Ours is closed by exec: to close it is a system call.
+        Message::Go => load(filter).map(std::mem::forget),
+        Message::Send if filter.notifies_sendmsg => {
+            let cause = "SCMP_ACT_NOTIFY for sendmsg needs a runtime that may trace the program (ptrace, pidfd_getfd)";
+            Err(Error::new(Kind::Permission, format!("linux.seccomp: {cause}")))
+        }
+        Message::Send => {
+            let listener =
+                load(filter)?.ok_or_else(|| Error::new(Kind::System, "linux.seccomp: no listener"))?;
+            channel.send(&Message::Listener(listener))?;
+            channel.wait_go()
+        }
+        Message::End => Err(Error::new(Kind::System, "the runtime is gone")),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Loads the filter; with flags that the profile doesn't ask for, where the kernel knows them.
+fn load(filter: &Compiled) -> Result<Option<OwnedFd>> {
+    let load = |flags| seccomp::seccomp_load(&filter.program, flags);
+    let loaded = match load(filter.flags | filter.optional_flags) {
+        Err(e) if e.errno() == Errno::INVAL && filter.optional_flags != 0 => load(filter.flags),
+        loaded => loaded,
+    };
+    loaded.during(|| "linux.seccomp")
 }
 
 fn set_limits(plan: &ProcessPlan) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use super::channel::{Channel, Message, unexpected};
 use super::create::{self, Until};
+use super::listener::Handover;
 use super::status::Kept;
 use super::{CreateOptions, Runtime, Started, Status, hooks};
 use crate::error::{During, Error, Kind, Result};
@@ -27,7 +28,7 @@ impl Runtime {
     pub fn run(&self, id: &str, options: &CreateOptions) -> Result<Started> {
         let created = create::create(self, id, options, Until::Told)?;
         let started = ask_start(id, &created.kept)
-            .and_then(|()| go(&created.channel))
+            .and_then(|()| go(&created.channel, &handover(&created.record, &created.kept)))
             .and_then(|()| after_start(&created.record, &created.dir, &created.kept));
         match started {
             Ok(()) => Ok(created.started),
@@ -59,7 +60,7 @@ impl Runtime {
         ask_start(id, container.kept()?)?;
         let channel = socket::connect_seqpacket(&container.dir, "start").during(|| "rendezvous")?;
         let kept = container.kept()?;
-        let started = go(&Channel::from_socket(channel))
+        let started = go(&Channel::from_socket(channel), &handover(record, kept))
             .and_then(|()| forget_rendezvous(&container.dir))
             .and_then(|()| after_start(record, &container.dir, kept));
         match started {
@@ -84,13 +85,22 @@ fn ask_start(id: &str, kept: &Kept) -> Result<()> {
     super::ask(trust::Operation::Start, id, kept, args).map(drop)
 }
 
-/// Lets init go on, and waits until it has executed the program: then its side is closed without a word.
-fn go(channel: &Channel) -> Result<()> {
+/// The listener of init's filter, if that notifies.
+fn handover<'a>(record: &'a Record, kept: &'a Kept) -> Handover<'a> {
+    Handover { pid: record.pid, kept, record, status: Status::Created }
+}
+
+/// Lets init, or a process of `exec`, go on, and waits until it has executed the program: then its side is closed
+/// without a word.
+pub(super) fn go(channel: &Channel, handover: &Handover) -> Result<()> {
     channel.send(&Message::Go)?;
-    match channel.receive()? {
-        Message::End => Ok(()),
-        Message::Failed(e) => Err(e),
-        other => Err(unexpected(&other)),
+    loop {
+        match channel.receive()? {
+            Message::End => return Ok(()),
+            Message::Filter => handover.attend(channel)?,
+            Message::Failed(e) => return Err(e),
+            other => return Err(unexpected(&other)),
+        }
     }
 }
 
@@ -98,11 +108,6 @@ fn after_start(record: &Record, dir: &Dir, kept: &Kept) -> Result<()> {
     state::append(dir, &super::event(record, "started"))?;
     let Some(list) = &kept.spec.hooks else { return Ok(()) };
     hooks::run("poststart", &list.poststart, &super::spec_state(record, Status::Running))
-}
-
-/// Used by `exec` as well: a program that was told to go on, or an error.
-pub(super) fn told(channel: &Channel) -> Result<()> {
-    go(channel)
 }
 
 /// For messages.

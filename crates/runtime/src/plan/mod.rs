@@ -13,7 +13,7 @@ pub mod scheduling;
 use crate::bundle::Bundle;
 use crate::error::{Error, Kind, Result};
 use crate::security::seccomp;
-use crate::spec::{Hooks, Linux, Spec};
+use crate::spec::{Hooks, Linux, Seccomp, Spec};
 use crate::{cgroup, fs};
 use forgeone_config::ExecMode;
 use forgeone_sys::process::Namespaces;
@@ -47,8 +47,6 @@ pub struct Plan {
     pub domainname: String,
     /// Kernel parameters.
     pub sysctl: BTreeMap<String, String>,
-    /// personality(2), as a number.
-    pub personality: Option<u32>,
     /// Hooks.
     pub hooks: Hooks,
     /// Annotations.
@@ -98,13 +96,10 @@ pub fn make(
     let mut filter = linux.seccomp.as_ref().map(seccomp::compile).transpose()?;
     if let Some(compiled) = &mut filter {
         warnings.append(&mut compiled.warnings);
-        if compiled.notify {
-            let e = refuse("linux.seccomp", "SCMP_ACT_NOTIFY is not supported by this version");
-            return Err(e.into_kind(Kind::Unsupported));
-        }
     }
     let grantable = if namespaces.contains(Namespaces::USER) { u64::MAX } else { options.held };
-    let (process, more) = process::plan(process, filter, grantable)?;
+    let (mut process, more) = process::plan(process, filter, grantable)?;
+    process.personality = personality(linux)?;
     warnings.extend(more);
     check_hooks(spec.hooks.as_ref())?;
     let plan = Plan {
@@ -119,7 +114,6 @@ pub fn make(
         hostname: spec.hostname.clone(),
         domainname: spec.domainname.clone(),
         sysctl: linux.sysctl.clone(),
-        personality: personality(linux)?,
         hooks: spec.hooks.clone().unwrap_or_default(),
         annotations: spec.annotations.clone(),
     };
@@ -155,6 +149,12 @@ pub fn tighten_process(process: &mut ProcessPlan, admission: &Admission) {
     ] {
         *set &= keep;
     }
+}
+
+/// The profile of a filter that notifies, whose listener somebody has to take.
+pub fn notifying_filter<'a>(plan: &Plan, spec: &'a Spec) -> Option<&'a Seccomp> {
+    let notifies = plan.process.seccomp.as_ref().is_some_and(|filter| filter.notify);
+    spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref()).filter(|_| notifies)
 }
 
 fn fs_options(namespaces: &NamespacePlan, options: Options) -> fs::Options {
@@ -223,7 +223,11 @@ fn check_hooks(hooks: Option<&Hooks>) -> Result<()> {
     Ok(())
 }
 
-fn personality(linux: &Linux) -> Result<Option<u32>> {
+/// `linux.personality`, as personality(2) takes it; every program of the container has it.
+///
+/// # Errors
+/// [`Kind::Config`] for a domain that is unknown, and for flags.
+pub fn personality(linux: &Linux) -> Result<Option<u32>> {
     let Some(personality) = &linux.personality else { return Ok(None) };
     if let Some(flag) = personality.flags.first() {
         return Err(refuse("linux.personality.flags", format_args!("\"{flag}\" is not defined")));

@@ -38,6 +38,8 @@ pub struct ProcessPlan {
     pub terminal: bool,
     /// Its size.
     pub console_size: Option<ConsoleSize>,
+    /// personality(2): the container's, of all its programs.
+    pub personality: Option<u32>,
     /// System call filter, compiled.
     pub seccomp: Option<seccomp::Compiled>,
     /// AppArmor profile, empty for none.
@@ -110,6 +112,7 @@ pub fn plan(
         oom_score_adj: process.oom_score_adj,
         terminal: process.terminal,
         console_size: process.console_size.clone(),
+        personality: None,
         // A profile that says nothing makes no program: there is nothing to load.
         seccomp: seccomp.filter(|filter| !filter.program.is_empty()),
         apparmor_profile: process.apparmor_profile.clone(),
