@@ -34,7 +34,7 @@ fn main() {
         fs: openat2_stays_in_the_root directories_and_links files_are_read_and_written_whole mounts_are_told_apart
             memfd_can_be_sealed locks_exclude descriptors_are_adopted_and_copied device_nodes;
         misc: host_name_is_the_namespaces loopback_comes_up limits_change session_keyring_is_new
-            seccomp_filter_and_listener scheduling;
+            seccomp_filter_and_listener scheduling events_are_counted;
         mount: by_descriptor attributes_change_recursively idmapped fsconfig_error_has_the_kernels_reason
             by_path root_is_pivoted;
         process: clone_makes_namespaces clone_refuses_threads clone_makes_a_sibling clone_into_cgroup
