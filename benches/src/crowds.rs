@@ -142,4 +142,3 @@ fn fill_and_list(bench: &Bench, teller: Teller, made: &mut u32) -> Outcome<Sampl
     }
     Ok(samples)
 }
-

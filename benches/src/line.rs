@@ -86,7 +86,8 @@ impl Line {
             return Ok(());
         }
         let said = fs::read_to_string(&self.errors).unwrap_or_default();
-        let said: String = said.trim_end().lines().next_back().unwrap_or_default().chars().take(300).collect();
+        let said: String =
+            said.trim_end().lines().next_back().unwrap_or_default().chars().take(300).collect();
         Err(format!("{status}: {said}"))
     }
 }

@@ -52,7 +52,13 @@ const RUNTIMES: [Runtime; 4] = [
         without_cgroup: &["--cgroup-manager=disabled"],
         exec: &["--no-new-privs"],
     },
-    Runtime { name: "runc", variable: "RUNC", package: "Debian package runc", without_cgroup: &[], exec: &[] },
+    Runtime {
+        name: "runc",
+        variable: "RUNC",
+        package: "Debian package runc",
+        without_cgroup: &[],
+        exec: &[],
+    },
     Runtime {
         name: "youki",
         variable: "YOUKI",
@@ -73,7 +79,8 @@ impl Peer {
 pub(crate) fn find(into: &Path) -> Outcome<(Vec<Peer>, Vec<String>)> {
     let floor = copy(&beside(FLOOR)?, into, FLOOR)?;
     let kernel = "(the kernel's part only)".to_owned();
-    let mut peers = vec![Peer { name: FLOOR, program: floor, version: kernel, without_cgroup: &[], exec: &[] }];
+    let mut peers =
+        vec![Peer { name: FLOOR, program: floor, version: kernel, without_cgroup: &[], exec: &[] }];
     let mut absent = Vec::new();
     for Runtime { name, variable, package, without_cgroup, exec } in RUNTIMES {
         match installed(name, variable) {

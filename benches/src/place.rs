@@ -135,7 +135,8 @@ impl Place {
         }
         for number in 0..case.binds {
             let (target, source) = (format!("/m{number}"), self.path("source"));
-            let bind = json!({ "destination": target, "type": "bind", "source": source, "options": ["bind"] });
+            let bind =
+                json!({ "destination": target, "type": "bind", "source": source, "options": ["bind"] });
             push(&mut config["mounts"], bind);
         }
         Ok(config)

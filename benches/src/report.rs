@@ -193,9 +193,10 @@ fn times(name: &str, factor: f64, ours: &Outcome<u64>, other: &Outcome<u64>) -> 
 
 /// The table of counts; on the terminal, too.
 pub(crate) fn counts(all: &[Counts]) -> String {
-    let mut text = "| | system calls of `run`, v2 | the same, limits and filter | peak KiB | smallest limit, KiB |\n\
+    let mut text =
+        "| | system calls of `run`, v2 | the same, limits and filter | peak KiB | smallest limit, KiB |\n\
         |---|---|---|---|---|\n"
-        .to_owned();
+            .to_owned();
     let mut notes = String::new();
     for counts in all {
         let cells = [&counts.plain, &counts.confined, &counts.peak, &counts.limit].map(|found| match found {
@@ -212,9 +213,10 @@ pub(crate) fn counts(all: &[Counts]) -> String {
 
 /// The table of crowds; on the terminal, too.
 pub(crate) fn crowds(all: &[Crowd]) -> String {
-    let mut text = "| | 100 at once, containers a second | in sequence: first tenth, ms | last tenth | `list`, ms |\n\
+    let mut text =
+        "| | 100 at once, containers a second | in sequence: first tenth, ms | last tenth | `list`, ms |\n\
         |---|---|---|---|---|\n"
-        .to_owned();
+            .to_owned();
     let mut notes = String::new();
     for crowd in all {
         let mut cell = |found: Outcome<String>| {

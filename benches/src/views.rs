@@ -7,7 +7,9 @@
 use crate::Outcome;
 use crate::line::reap;
 use forgeone_sys::fs::{CWD, Mode, OFlags, open};
-use forgeone_sys::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_propagation, umount};
+use forgeone_sys::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_propagation, umount,
+};
 use forgeone_sys::process::{Namespaces, kill, setns, unshare};
 use forgeone_sys::{OwnedFd, fs as sys_fs};
 use std::fs;

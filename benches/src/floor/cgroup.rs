@@ -51,7 +51,8 @@ impl Group {
         if arguments.v2 {
             let directory = format!("/sys/fs/cgroup{}", arguments.group);
             first(&directory)?;
-            group.unified = Some(open(directory.as_str(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?);
+            group.unified =
+                Some(open(directory.as_str(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?);
             group.directories.push(directory);
         }
         Ok(group)
@@ -119,7 +120,8 @@ fn device_program() -> Vec<BpfInstruction> {
     let unless_equal = |register, value, skip| op(0x55, register, skip, value);
     let answer = |value| [op(0xb7, 0, 0, value), op(0x95, 0, 0, 0)];
     // access << 16 | kind (1 block, 2 char), major, minor: struct bpf_cgroup_dev_ctx.
-    let mut program = vec![load(2, 0), load(4, 4), load(5, 8), op(0xbf, 2 << 4 | 3, 0, 0), op(0x77, 3, 0, 16)];
+    let mut program =
+        vec![load(2, 0), load(4, 4), load(5, 8), op(0xbf, 2 << 4 | 3, 0, 0), op(0x77, 3, 0, 16)];
     // Access 1 is mknod.
     program.push(unless_equal(3, 1, 2));
     program.extend(answer(1));

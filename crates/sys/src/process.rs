@@ -16,4 +16,6 @@ pub use clone::{Child, CloneArgs, Forked, Namespaces, clone, setns, single_threa
 pub use close::{close_all_but, close_from, close_range_cloexec};
 pub use exec::{execve, execveat, exit};
 pub use spawn::spawn;
-pub use wait::{Exit, kill, pidfd_open, pidfd_send_signal, wait, wait_any_nohang, wait_nohang, wait_with_peak};
+pub use wait::{
+    Exit, kill, pidfd_open, pidfd_send_signal, wait, wait_any_nohang, wait_nohang, wait_with_peak,
+};
