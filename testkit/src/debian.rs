@@ -1,17 +1,16 @@
 //! A root file system of Debian's smallest system, made by `debootstrap`.
 //!
-//! It is made once and kept in `FORGEONE_TEST_CACHE`, by default `/var/cache/forgeone-tests/<recipe>`, where
-//! `<recipe>` changes with anything that changes the result. Invariants: a directory of that name is complete
-//! (it is made beside and renamed), and never changes (each test gets a copy, by reference links where the
-//! file system has them).
+//! It is made once and kept (see [`cache`]) under a name that changes with anything that changes the result. Each
+//! test gets a copy, by reference links where the file system has them.
 
+use crate::cache::{self, run};
 use crate::{privileged, skip};
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-const SUITE: &str = "bookworm";
+pub(crate) const SUITE: &str = "bookworm";
 
 /// Directories that are emptied: no test reads what they hold, and it is half of the system.
 const EMPTIED: &[&str] =
@@ -30,31 +29,11 @@ pub(crate) fn copy_to(rootfs: &Path) -> Option<()> {
 }
 
 fn cached() -> Option<PathBuf> {
-    let cache = std::env::var_os("FORGEONE_TEST_CACHE").unwrap_or("/var/cache/forgeone-tests".into());
-    let cache = PathBuf::from(cache);
-    fs::create_dir_all(&cache).unwrap_or_else(|e| panic!("mkdir {}: {e}", cache.display()));
-    let system = cache.join(recipe());
-    if system.exists() {
-        return Some(system);
-    }
-    let lock = File::create(cache.join("lock")).expect("create the cache's lock");
-    lock.lock().expect("lock the cache");
-    if system.exists() {
-        return Some(system);
-    }
-    match make(&cache.join("unfinished"), &system) {
-        Ok(()) => Some(system),
-        Err(failure) => {
-            skip(format_args!("no Debian system: {failure}"));
-            None
-        }
-    }
+    let system = cache::kept(&recipe(), make);
+    system.map_err(|failure| skip(format_args!("no Debian system: {failure}"))).ok()
 }
 
-fn make(unfinished: &Path, system: &Path) -> Result<(), String> {
-    if unfinished.exists() {
-        fs::remove_dir_all(unfinished).map_err(|e| e.to_string())?;
-    }
+fn make(unfinished: &Path) -> Result<(), String> {
     // debootstrap mounts proc and sys below its target: a mount namespace of its own takes them away again.
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "debootstrap", "--variant=minbase", SUITE]);
@@ -66,7 +45,7 @@ fn make(unfinished: &Path, system: &Path) -> Result<(), String> {
             emptied.map_err(|e| format!("empty {}: {e}", path.display()))?;
         }
     }
-    fs::rename(unfinished, system).map_err(|e| format!("rename to {}: {e}", system.display()))
+    Ok(())
 }
 
 fn recipe() -> String {
@@ -76,7 +55,7 @@ fn recipe() -> String {
 }
 
 /// The mirror that this machine is configured for; without one debootstrap takes its own.
-fn mirror() -> Option<String> {
+pub(crate) fn mirror() -> Option<String> {
     let directory = fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten();
     let mut files: Vec<_> = directory.map(|entry| entry.path()).collect();
     files.sort();
@@ -95,18 +74,6 @@ fn uris(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Runs to the end; the failure is the program, its status and the last line that it said.
-fn run(command: &mut Command) -> Result<(), String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).output().map_err(|e| format!("run {program}: {e}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    Err(format!("{program}: {}: {}", output.status, said.lines().last().unwrap_or("it said nothing")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,11 +86,5 @@ mod tests {
         );
         assert_eq!(uris("Types: deb\nURIs: https://b/debian/\nSuites: x"), ["https://b/debian/"]);
         assert!(mirror().is_none_or(|mirror| mirror.contains("/debian")));
-    }
-
-    #[test]
-    fn a_failure_says_the_last_line() {
-        let failure = run(Command::new("sh").args(["-c", "echo one; echo two >&2; exit 3"])).unwrap_err();
-        assert_eq!(failure, "sh: exit status: 3: two");
     }
 }

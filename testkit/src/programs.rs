@@ -92,15 +92,18 @@ impl Program {
         build.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
         let output = build.output().expect("run cargo build");
         assert!(output.status.success(), "cargo build --package {package} --profile {profile} failed");
-        executable(&output.stdout, name).expect("cargo build tells no executable")
+        executable(&output.stdout, name, None).expect("cargo build tells no executable")
     }
 }
 
-/// The executable's path in cargo's messages, one JSON object a line.
-fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
+/// The executable's path in cargo's messages, one JSON object a line: that of the target of this name and, where
+/// several have it, of this source in the workspace.
+pub fn executable(messages: &[u8], name: &str, source: Option<&str>) -> Option<PathBuf> {
     let lines = messages.split(|byte| *byte == b'\n');
     let messages = lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
-    let mut ours = messages.filter(|message| message["target"]["name"] == name);
+    let is = |path: &str| source.is_none_or(|source| Path::new(path) == workspace().join(source));
+    let ours = messages.filter(|message| message["target"]["name"] == name);
+    let mut ours = ours.filter(|message| is(message["target"]["src_path"].as_str().unwrap_or_default()));
     ours.find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
 }
 
@@ -114,7 +117,7 @@ mod tests {
 not json
 {"reason":"compiler-artifact","target":{"name":"probe"},"executable":"/t/probe"}
 {"reason":"compiler-artifact","target":{"name":"forgeone"},"executable":"/t/forgeone"}"#;
-        assert_eq!(executable(messages, "forgeone"), Some("/t/forgeone".into()));
-        assert_eq!(executable(messages, "other"), None);
+        assert_eq!(executable(messages, "forgeone", None), Some("/t/forgeone".into()));
+        assert_eq!(executable(messages, "other", None), None);
     }
 }

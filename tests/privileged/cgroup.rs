@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use testkit::temp::unescape;
 use testkit::{Bundle, Door, Temp, names, privileged, skip};
 
-fn resources(bundle: Bundle, name: &str, value: Value) -> Bundle {
+pub(crate) fn resources(bundle: Bundle, name: &str, value: Value) -> Bundle {
     bundle.edit(|config| config["linux"]["resources"][name] = value)
 }
 
-fn path(bundle: Bundle, path: &str) -> Bundle {
+pub(crate) fn path(bundle: Bundle, path: &str) -> Bundle {
     bundle.edit(|config| config["linux"]["cgroupsPath"] = json!(path))
 }
 
@@ -34,14 +34,14 @@ fn hierarchies() -> BTreeMap<String, PathBuf> {
 }
 
 /// Paths of a process's groups below their hierarchies, by controllers.
-fn groups(pid: i32) -> BTreeMap<String, String> {
+pub(crate) fn groups(pid: i32) -> BTreeMap<String, String> {
     let text = read(format!("/proc/{pid}/cgroup"));
     let groups = text.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
     groups.map(|(controllers, path)| (controllers.to_owned(), path.to_owned())).collect()
 }
 
 /// The directory of a process's group in the hierarchy of a controller; cgroup2's for the empty name.
-fn group(pid: i32, controller: &str) -> PathBuf {
+pub(crate) fn group(pid: i32, controller: &str) -> PathBuf {
     let groups = groups(pid);
     let own = |(controllers, path): (&String, &String)| {
         controllers.split(',').any(|name| name == controller).then(|| path.trim_start_matches('/').to_owned())
@@ -60,7 +60,7 @@ fn v1(controllers: &[&str]) -> bool {
 }
 
 /// Whether cgroup2 has this controller.
-fn v2(controller: &str) -> bool {
+pub(crate) fn v2(controller: &str) -> bool {
     let hierarchies = hierarchies();
     let has =
         |mount: &PathBuf| read(mount.join("cgroup.controllers")).split(' ').any(|name| name == controller);
@@ -72,7 +72,7 @@ fn v2(controller: &str) -> bool {
 }
 
 #[track_caller]
-fn values(group: &Path, expected: &[(&str, &str)]) {
+pub(crate) fn values(group: &Path, expected: &[(&str, &str)]) {
     for (file, value) in expected {
         assert_eq!(read(group.join(file)), *value, "{file}");
     }
@@ -160,7 +160,7 @@ fn no_more_processes_than_the_limit_can_be_made() {
 }
 
 /// Another bundle of busybox with the same config, but for the program.
-fn like(bundle: &Bundle, line: &str) -> Bundle {
+pub(crate) fn like(bundle: &Bundle, line: &str) -> Bundle {
     let config = bundle.config().clone();
     Bundle::busybox().edit(|new| *new = config).shell(line)
 }
@@ -192,7 +192,7 @@ fn block_devices_are_throttled() {
 }
 
 /// Numbers of a block device that isn't a loop device.
-fn whole_disk() -> Option<String> {
+pub(crate) fn whole_disk() -> Option<String> {
     let entries = fs::read_dir("/sys/block").ok()?.flatten();
     let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
     names.retain(|name| ["vd", "sd", "nvme", "xvd"].iter().any(|prefix| name.starts_with(prefix)));
@@ -200,7 +200,7 @@ fn whole_disk() -> Option<String> {
 }
 
 /// A kernel log, 1:11, and the kernel's zeros under another name, 1:5, with these rules for the first.
-fn with_log(rules: Value) -> Bundle {
+pub(crate) fn with_log(rules: Value) -> Bundle {
     let device = |path: &str, minor: u64| json!({ "path": path, "type": "c", "major": 1, "minor": minor, "fileMode": 0o666 });
     let bundle = Bundle::busybox().edit(|config| {
         config["linux"]["devices"] = json!([device("/dev/log", 11), device("/dev/zeros", 5)]);
@@ -213,11 +213,11 @@ fn with_log(rules: Value) -> Bundle {
 }
 
 /// Opens the log and the zeros for reading and writing.
-const OPENS: &str =
+pub(crate) const OPENS: &str =
     "for d in log zeros; do (: < /dev/$d) && echo $d r; (: >> /dev/$d) && echo $d w; done 2>&1; true";
-const REFUSED: &str = "sh: can't open /dev/log: Operation not permitted";
+pub(crate) const REFUSED: &str = "sh: can't open /dev/log: Operation not permitted";
 
-fn check_devices(run: impl Fn(&Bundle) -> String) {
+pub(crate) fn check_devices(run: impl Fn(&Bundle) -> String) {
     let log = |access: &str| json!({ "allow": true, "type": "c", "major": 1, "minor": 11, "access": access });
     let none = json!({ "allow": false, "access": "rwm" });
     let create = "sh: can't create /dev/log: Operation not permitted";
@@ -234,7 +234,7 @@ fn check_devices(run: impl Fn(&Bundle) -> String) {
 
 #[test]
 fn devices_are_opened_only_as_the_rules_allow() {
-    if !v1(&["devices"]) {
+    if !privileged::root() {
         return;
     }
     check_devices(|bundle| run(bundle).stdout);

@@ -19,6 +19,7 @@ pub mod credentials;
 pub mod entry;
 pub mod fs;
 pub mod keyring;
+pub mod memory;
 pub mod mount;
 pub mod net;
 pub mod process;

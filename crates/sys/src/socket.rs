@@ -3,15 +3,19 @@
 use crate::error::{Errno, Error, Fail, Result, check, retry, with_c_str};
 use crate::fs::{self, CWD, FileType, Mode, OFlags};
 use crate::show;
+use rustix::net::sockopt::Timeout;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
 use rustix::path::Arg;
+use std::ffi::OsStr;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 /// The most descriptors that the kernel passes in one message (`SCM_MAX_FD`).
 const FDS_MAX: usize = 253;
@@ -118,6 +122,45 @@ pub fn listen_seqpacket(dir: impl AsFd, name: &str) -> Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Binds a datagram socket to `name` in `dir`, in the place of another socket; whoever reaches it may send.
+///
+/// The address is as that of [`listen_seqpacket`].
+pub fn bind_datagram(dir: impl AsFd, name: &str) -> Result<OwnedFd> {
+    let call = || format!("bind({}, {name:?})", show::fd(&dir));
+    check_name(name, call)?;
+    let socket = socket(SocketType::DGRAM)?;
+    let address = address(&fs::fd_path(&dir).join(name), call)?;
+    match fs::unlinkat(&dir, name, fs::AtFlags::empty()) {
+        Err(e) if e.errno() != Errno::NOENT => return Err(e),
+        _ => {}
+    }
+    rustix::net::bind(&socket, &address).fail(call)?;
+    // Not by the socket's own mode, which the umask is taken from at the bind; and not by name, which may be a link by now.
+    let place = fs::openat(&dir, name, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?;
+    fs::fchmodat(CWD, fs::fd_path(&place), 0o666)?;
+    Ok(socket)
+}
+
+/// Connects to a datagram socket as sd_notify(3) names it: an absolute path of any length, or `@` and an abstract name.
+///
+/// Another name is refused (`EAFNOSUPPORT`): a machine's manager may listen at a `vsock:`, which isn't a Unix socket.
+pub fn connect_datagram(name: &OsStr) -> Result<OwnedFd> {
+    let call = || format!("connect({name:?})");
+    match name.as_bytes() {
+        [b'/', ..] => {
+            let place = fs::openat(CWD, name, OFlags::PATH, Mode::empty())?;
+            connect(&place, SocketType::DGRAM).fail(call)
+        }
+        [b'@', abstract_name @ ..] => {
+            let socket = socket(SocketType::DGRAM)?;
+            let address = SocketAddrUnix::new_abstract_name(abstract_name).fail(call)?;
+            retry(|| rustix::net::connect(&socket, &address)).fail(call)?;
+            Ok(socket)
+        }
+        _ => Err(Error::new(call(), Errno::AFNOSUPPORT)),
+    }
+}
+
 /// Connects to the `SEQPACKET` socket `name` in `dir`, which must be a socket and not a link to one.
 pub fn connect_seqpacket(dir: impl AsFd, name: &str) -> Result<OwnedFd> {
     let call = || format!("connect({}, {name:?})", show::fd(&dir));
@@ -143,6 +186,29 @@ fn connect(place: &OwnedFd, kind: SocketType) -> std::result::Result<OwnedFd, Er
     let socket = rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
     let address = SocketAddrUnix::new(fs::fd_path(place))?;
     retry(|| rustix::net::connect(&socket, &address))?;
+    Ok(socket)
+}
+
+/// Connects to the `STREAM` socket that `place` is (`O_PATH`). Neither this nor a later send takes longer than `limit`,
+/// also where nobody accepts or reads (`EAGAIN` then).
+pub fn connect_stream_within(place: impl AsFd, limit: Duration) -> Result<OwnedFd> {
+    let call = || format!("connect({})", show::fd(&place));
+    let address = SocketAddrUnix::new(fs::fd_path(&place)).fail(call)?;
+    connect_within(&address, limit).fail(call)
+}
+
+/// The same for a socket with an abstract name (unix(7)).
+pub fn connect_abstract_within(name: &[u8], limit: Duration) -> Result<OwnedFd> {
+    let call = || format!("connect(@{})", name.escape_ascii());
+    let address = SocketAddrUnix::new_abstract_name(name).fail(call)?;
+    connect_within(&address, limit).fail(call)
+}
+
+fn connect_within(address: &SocketAddrUnix, limit: Duration) -> std::result::Result<OwnedFd, Errno> {
+    let socket =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    rustix::net::sockopt::set_socket_timeout(&socket, Timeout::Send, Some(limit))?;
+    retry(|| rustix::net::connect(&socket, address))?;
     Ok(socket)
 }
 

@@ -52,6 +52,13 @@ pub(crate) struct Command {
     pub(crate) run: Run,
 }
 
+impl Command {
+    /// Whether it makes a container: its id is a new one, and who calls may be a service manager.
+    pub(crate) fn makes_container(&self) -> bool {
+        matches!(self.name, "create" | "run" | "restore")
+    }
+}
+
 const fn switch(long: &'static str, short: Option<char>, help: &'static str) -> Flag {
     Flag { long, short, takes: Takes::Nothing, help }
 }
@@ -97,7 +104,10 @@ const FORMAT: Flag = value("format", Some('f'), "FORMAT", "table or json (table)
 const BUNDLE_TEXT: &str = "\
 The bundle is a directory with a config.json (see 'forgeone spec') and a root
 file system. <container-id> is your name for the container, unique below the
-state root.";
+state root.
+
+Called by systemd, it passes on the sockets of the unit (LISTEN_FDS), and the
+program can say that it is ready (Type=notify, NOTIFY_SOCKET).";
 
 const fn plain(name: &'static str, about: &'static str, run: Run) -> Command {
     Command {
@@ -198,6 +208,19 @@ it to your needs. A file that exists is not overwritten.
     Command {
         words: &[],
         ..plain("features", "show as JSON what this runtime implements", commands::features::run)
+    },
+    Command {
+        words: &["<shell>", "[words...]"],
+        verbatim: Some(1),
+        text: "\
+The shell is bash, zsh or fish. To have it in every bash, or in this one:
+
+    forgeone completion bash > /etc/bash_completion.d/forgeone
+    source <(forgeone completion bash)
+
+The scripts ask 'forgeone completion words WORDS...' what the last of the words
+may become.",
+        ..plain("completion", "show a script that completes commands in a shell", commands::completion::run)
     },
 ];
 

@@ -10,6 +10,7 @@
 //! ```
 
 use super::paths::Paths;
+use super::systemd::Manager;
 use crate::error::{During, Result};
 use forgeone_sys::fs::{self, CWD, Mode, OFlags};
 use forgeone_sys::{BorrowedFd, OwnedFd};
@@ -21,6 +22,26 @@ pub struct Birth {
     tasks: Vec<OwnedFd>,
     v2: Option<OwnedFd>,
     procs: Option<OwnedFd>,
+    attach: Option<Attach>,
+}
+
+/// Where systemd has to move a process, since the caller may not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attach {
+    /// The user's unit.
+    pub(super) unit: String,
+    /// The group inside, without a slash at either end; empty for the unit's own.
+    pub(super) inside: String,
+}
+
+impl Attach {
+    /// Has the user's own systemd move the process.
+    ///
+    /// # Errors
+    /// When it can't be asked, or refuses.
+    pub fn process(&self, pid: i32) -> Result<()> {
+        Manager::connect(true)?.attach(&self.unit, &self.inside, pid)
+    }
 }
 
 impl Birth {
@@ -33,7 +54,17 @@ impl Birth {
             (None, Some(path)) => Some(super::make::open(path).during(|| "cgroup")?),
             (v2, _) => v2,
         };
-        Ok(Self { tasks: tasks.during(|| "cgroup")?, v2, procs: None })
+        Ok(Self { tasks: tasks.during(|| "cgroup")?, v2, procs: None, attach: None })
+    }
+
+    /// For a process that somebody else moves.
+    pub(super) fn moved(attach: Attach) -> Self {
+        Self { tasks: Vec::new(), v2: None, procs: None, attach: Some(attach) }
+    }
+
+    /// Set where the process has to wait until it was moved.
+    pub fn attach(&self) -> Option<&Attach> {
+        self.attach.as_ref()
     }
 
     /// The cgroup2 directory, for `CloneArgs::into_cgroup`.

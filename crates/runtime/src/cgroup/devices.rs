@@ -200,6 +200,16 @@ impl DeviceRules {
         if self.allow { ("devices.allow", "devices.deny") } else { ("devices.deny", "devices.allow") }
     }
 
+    /// What is allowed beside nothing; `None` where the default is to allow.
+    pub(super) fn allowed(self) -> Option<Vec<(Devices, Access)>> {
+        (!self.allow).then_some(self.exceptions)
+    }
+
+    /// Whether all is allowed.
+    pub(super) fn allow_all(&self) -> bool {
+        self.allow && self.exceptions.is_empty()
+    }
+
     /// The lines that bring a group to these rules, whatever it had.
     pub(super) fn lines(&self) -> Vec<Line> {
         let (to_default, to_exception) = self.files();
@@ -228,10 +238,14 @@ fn line(devices: &Devices, access: Access) -> String {
     };
     let number = |n: Option<u32>| n.map_or("*".to_owned(), |n| n.to_string());
     let mut text = format!("{kind} {}:{} ", number(devices.major), number(devices.minor));
-    text.extend(
-        [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')].iter().filter(|(a, _)| access & a != 0).map(|(_, c)| c),
-    );
+    text += &letters(access);
     text
+}
+
+/// `rwm`.
+pub(super) fn letters(access: Access) -> String {
+    let letters = [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')];
+    letters.iter().filter(|(a, _)| access & a != 0).map(|(_, c)| c).collect()
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! A container's group on the machine: made by a plan, or found again by its paths.
 
-use super::birth::Birth;
+use super::birth::{Attach, Birth};
 use super::freezer::Freezer;
 use super::make::{self, Made, open};
 use super::paths::Paths;
-use super::plan::{Place, Plan};
-use super::{kill, members, remove};
+use super::plan::{Entry, Place, Plan};
+use super::systemd::{self, Manager};
+use super::{kill, layout, members, remove};
 use crate::error::{During, Error, Kind, Result};
-use forgeone_sys::OwnedFd;
+use forgeone_sys::{OwnedFd, fs};
 
 /// A container's group.
 #[derive(Debug, Default)]
@@ -18,37 +19,37 @@ pub struct Group {
 }
 
 impl Group {
-    /// Makes the group with its limits; nobody is in it. The second value is warnings.
+    /// Makes the group with its limits; nobody is in it. The second value is warnings. One that systemd makes
+    /// ([`Entry::Moved`]) isn't made yet: that is [`Group::move_in`]'s.
     ///
     /// Where the plan bears a lack of rights, hierarchies without limits are left out; the group may be empty then.
+    /// Nothing was asked for that is missing, so there is no warning: it would stand in the container's own output,
+    /// which is where the standard error of a runtime goes under Podman.
     ///
     /// # Errors
     /// When something can't be made, or is there and has processes, or a limit can't be set; the field that asks for
     /// it is named, and what was made is removed again.
     pub fn create(plan: &Plan) -> Result<(Self, Vec<String>)> {
         let mut group = Self::default();
-        let (mut warnings, mut denied) = (Vec::new(), Vec::new());
+        let mut warnings = Vec::new();
+        if plan.entry == Entry::Moved {
+            return Ok((group, warnings));
+        }
         // Places that are new: what was there before is not ours to remove when the rest fails.
         let mut ours = Paths::default();
         for place in plan.places() {
-            let made = group.make(place, plan.devices_may_fail, &mut ours, &mut warnings);
+            let made = group.make(place, plan, &mut ours, &mut warnings);
             let Err(e) = made else { continue };
             if plan.tolerant && e.kind() == Kind::Permission && place.limit().is_none() {
                 group.paths.remove(place);
                 if ours.remove(place) {
                     make::rmdir(&place.path()).during(|| "cgroup")?;
                 }
-                denied.push(e.to_string());
                 continue;
             }
             ours.parents = std::mem::take(&mut group.paths.parents);
             let errors = [Some(e.clone()), remove::remove(&ours).err()];
             return Err(Error::all(errors.into_iter().flatten().collect()).unwrap_or(e));
-        }
-        if let Some(first) = denied.first() {
-            let count = denied.len();
-            warnings
-                .push(format!("no group in {count} of the cgroup hierarchies, for lack of rights: {first}"));
         }
         Ok((group, warnings))
     }
@@ -56,7 +57,7 @@ impl Group {
     fn make(
         &mut self,
         place: &Place,
-        devices_may_fail: bool,
+        plan: &Plan,
         ours: &mut Paths,
         warnings: &mut Vec<String>,
     ) -> Result<()> {
@@ -70,12 +71,14 @@ impl Group {
             return Ok(());
         }
         let dir = open(&place.path()).during(what)?;
-        if made == Made::Found {
+        let moved = plan.entry == Entry::Moved;
+        if made == Made::Found && !moved {
             make::vacant(place, &dir)?;
         }
         make::fill(place, &dir, made)?;
-        match make::devices(&place.devices, &dir, made) {
-            Err(e) if devices_may_fail && e.kind() == Kind::Permission => warnings.push(e.to_string()),
+        // systemd's own program stays beside ours: it allows no less.
+        match make::devices(&place.devices, &dir, if moved { Made::New } else { made }) {
+            Err(e) if plan.devices_may_fail && e.kind() == Kind::Permission => warnings.push(e.to_string()),
             done => done?,
         }
         // Last, so that a container's user never owns a group that is not limited yet.
@@ -83,6 +86,53 @@ impl Group {
             make::own(&dir, owner).during(|| "cgroup: owner")?;
         }
         self.v2 = Some(dir).filter(|_| place.controllers.is_empty());
+        Ok(())
+    }
+
+    /// Has systemd make the group with process `pid` in it, which has to wait meanwhile, and adds what systemd doesn't
+    /// do. The second value is warnings.
+    ///
+    /// # Errors
+    /// When systemd can't be asked, or refuses; when a limit can't be set. What was made is removed again, and the
+    /// process killed if it was moved.
+    pub fn move_in(manager: &mut Manager, plan: &Plan, pid: i32) -> Result<(Self, Vec<String>)> {
+        let mut group = Self::default();
+        let mut warnings = Vec::new();
+        let Some(unit) = &plan.unit else { return Ok((group, warnings)) };
+        manager.start(unit, pid)?;
+        group.paths.set_unit(unit);
+        match group.moved(plan, pid, &mut warnings) {
+            Ok(()) => Ok((group, warnings)),
+            Err(e) => {
+                let undone = [kill::kill(&group.paths), remove::remove(&group.paths)];
+                let errors = std::iter::once(e.clone()).chain(undone.into_iter().filter_map(Result::err));
+                Err(Error::all(errors.collect()).unwrap_or(e))
+            }
+        }
+    }
+
+    fn moved(&mut self, plan: &Plan, pid: i32, warnings: &mut Vec<String>) -> Result<()> {
+        let actual = layout::of_process(&pid.to_string())?;
+        let alone = plan.v1.is_empty();
+        for place in plan.places() {
+            let at = actual.own(&place.controllers);
+            let there = at == Some(place.group.as_str());
+            if !there && (alone || place.controllers == "name=systemd") {
+                let why = format!(
+                    "systemd: it put the process into {:?}, not into {:?}",
+                    at.unwrap_or_default(),
+                    place.group
+                );
+                return Err(Error::new(Kind::System, why));
+            }
+            self.make(place, plan, &mut Paths::default(), warnings)?;
+            if !there {
+                let file = if place.controllers.is_empty() { "cgroup.procs" } else { "tasks" };
+                let file = format!("{}/{file}", place.path());
+                let entered = fs::write_file_at(fs::CWD, file, pid.to_string().as_bytes());
+                entered.during(|| "entering the cgroup")?;
+            }
+        }
         Ok(())
     }
 
@@ -101,7 +151,7 @@ impl Group {
     /// # Errors
     /// When it can't be looked at.
     pub fn id(&self) -> Result<u64> {
-        self.v2.as_ref().map_or(Ok(0), |dir| Ok(forgeone_sys::fs::fstat(dir)?.st_ino))
+        self.v2.as_ref().map_or(Ok(0), |dir| Ok(fs::fstat(dir)?.st_ino))
     }
 
     /// What a new process needs to get in.
@@ -120,10 +170,14 @@ impl Group {
     /// As [`Group::birth`], and when the process is not in the group.
     pub fn birth_beside(&self, pid: i32) -> Result<Birth> {
         let Some(v2) = &self.paths.v2 else { return Birth::new(&self.paths, None) };
-        let Some(dir) = members::find(v2, pid).during(|| "cgroup")? else {
+        let Some(path) = members::find(v2, pid).during(|| "cgroup")? else {
             return Err(Error::new(Kind::State, format!("cgroup {v2}: process {pid} is not in it")));
         };
-        Birth::new(&self.paths, Some(dir))
+        if self.paths.user && !members::may_enter(&path)? {
+            let inside = path[v2.len()..].trim_start_matches('/').to_owned();
+            return Ok(Birth::moved(Attach { unit: self.paths.unit.clone(), inside }));
+        }
+        Birth::new(&self.paths, Some(open(&path).during(|| "cgroup")?))
     }
 
     /// Freezes all processes, and waits until they are.
@@ -193,12 +247,17 @@ impl Group {
         remove::remove(&self.paths)
     }
 
-    /// Writes the limits of `plan` into the group as it is. Device rules stay: others add theirs behind our back (the
+    /// Writes the limits of `plan` into the group as it is, and into its unit. Device rules stay: others add theirs behind our back (the
     /// hooks of GPU vendors), which must not be lost when a memory limit is changed. So does what `plan` doesn't name.
     ///
     /// # Errors
     /// The first limit that can't be set, by field; or one for a hierarchy in which the container has no group.
     pub fn update(&self, plan: &Plan) -> Result<()> {
+        if !self.paths.unit.is_empty() {
+            // Before the files: systemd writes them too, and rounds.
+            let steps = plan.places().flat_map(|place| &place.steps);
+            systemd::update(&self.paths.unit, self.paths.user, steps)?;
+        }
         for place in plan.places() {
             let Some(field) = place.limit() else { continue };
             let path = match place.controllers.as_str() {

@@ -59,10 +59,15 @@ pub enum Mode {
 /// # Errors
 /// When one of the two files can't be read, as where `/proc` isn't mounted.
 pub fn detect() -> Result<Layout> {
+    of_process("self")
+}
+
+/// The same, with the groups of another process, which is named as in `/proc`.
+pub(super) fn of_process(process: &str) -> Result<Layout> {
     /// Thousands of mounts fit; more is not a table but an accident.
     const MAX: usize = 64 << 20;
     let read = |path: &str| fs::read_file_at(fs::CWD, path, MAX).during(|| "cgroups");
-    let (mountinfo, cgroup) = (read("/proc/self/mountinfo")?, read("/proc/self/cgroup")?);
+    let (mountinfo, cgroup) = (read("/proc/self/mountinfo")?, read(&format!("/proc/{process}/cgroup"))?);
     Ok(Layout::parse(&String::from_utf8_lossy(&mountinfo), &String::from_utf8_lossy(&cgroup)))
 }
 
@@ -95,6 +100,13 @@ impl Layout {
             }
         }
         layout
+    }
+
+    /// The group below the mount of a v1 hierarchy, named by its controllers (`cpu,cpuacct`), or of cgroup2 (empty).
+    pub(super) fn own(&self, controllers: &str) -> Option<&str> {
+        let unified = || self.v2.as_ref().map(|unified| unified.own.as_str());
+        let v1 = |h: &&Hierarchy| h.controllers.join(",") == controllers;
+        if controllers.is_empty() { unified() } else { self.v1.iter().find(v1).map(|h| h.own.as_str()) }
     }
 
     /// Which versions of cgroups there are.

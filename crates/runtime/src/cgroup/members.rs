@@ -1,6 +1,8 @@
 //! Who is in a group, and whether anybody is.
 
+use super::layout;
 use super::make::open;
+use super::path::join;
 use super::paths::Paths;
 use crate::error::{During, Result};
 use forgeone_sys::fs::{self, CWD, FileType, Mode, OFlags};
@@ -78,8 +80,8 @@ pub(super) fn inner(dir: &OwnedFd) -> forgeone_sys::Result<Vec<OsString>> {
     }
 }
 
-/// The group at `path`, or the one in it, that process `pid` is in.
-pub(super) fn find(path: &str, pid: i32) -> forgeone_sys::Result<Option<OwnedFd>> {
+/// Path of the group at `path`, or of the one in it, that process `pid` is in.
+pub(super) fn find(path: &str, pid: i32) -> forgeone_sys::Result<Option<String>> {
     let dir = match open(path) {
         Err(e) if gone(&e) => return Ok(None),
         dir => dir?,
@@ -89,7 +91,7 @@ pub(super) fn find(path: &str, pid: i32) -> forgeone_sys::Result<Option<OwnedFd>
         listed => listed?,
     };
     if listed.split(|b| *b == b'\n').any(|line| line == pid.to_string().as_bytes()) {
-        return Ok(Some(dir));
+        return Ok(Some(path.to_owned()));
     }
     for name in inner(&dir)? {
         if let Some(found) = find(&format!("{path}/{}", name.to_string_lossy()), pid)? {
@@ -97,6 +99,20 @@ pub(super) fn find(path: &str, pid: i32) -> forgeone_sys::Result<Option<OwnedFd>
         }
     }
     Ok(None)
+}
+
+/// Whether the caller may bring a process of its own group into the cgroup2 group at `path`: the kernel asks whether it
+/// may write `cgroup.procs` there and in the group that holds both (cgroups(7), "Cgroup delegation containment").
+pub(super) fn may_enter(path: &str) -> Result<bool> {
+    let Some(own) = layout::detect()?.v2 else { return Ok(true) };
+    let own = join(&own.mount, &own.own);
+    let shared = path.split('/').zip(own.split('/')).take_while(|(theirs, ours)| theirs == ours);
+    let shared = shared.map(|(part, _)| part).collect::<Vec<_>>().join("/");
+    let writable = |group: &str| {
+        let file = format!("{group}/cgroup.procs");
+        fs::openat(CWD, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).is_ok()
+    };
+    Ok(writable(path) && writable(&shared))
 }
 
 /// `processes 12, 34`, for an error.

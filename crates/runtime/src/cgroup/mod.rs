@@ -7,6 +7,7 @@
 //!                        Group::create: directories, limits, device rules, all before anybody is in
 //!                                                            │
 //!                     Group::birth: fds by which the new process enters (clone3, or `0` into v1's tasks)
+//!                                                            │     or, with systemd: Group::move_in, while it waits
 //!                                                            │
 //!              Group::open(Paths): freeze, thaw, pids, kill, update, delete, from the container's state
 //! ```
@@ -36,6 +37,7 @@ mod plan;
 mod program;
 mod remove;
 mod step;
+pub mod systemd;
 mod v1;
 mod v2;
 

@@ -47,6 +47,11 @@ impl Name {
         Ok(Self { name, absolute: cgroups_path.starts_with('/') })
     }
 
+    /// The name of this group below every mount.
+    pub(super) fn exact(group: String) -> Self {
+        Self { name: group, absolute: true }
+    }
+
     /// The group below a v1 mount; `own` is the caller's group there.
     pub(super) fn in_v1(&self, own: &str) -> String {
         if self.absolute { self.name.clone() } else { join(own, &self.name) }

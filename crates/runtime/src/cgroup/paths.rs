@@ -1,6 +1,7 @@
 //! Where a container's group is, as it is kept in the container's state.
 
 use super::plan::{Place, Plan};
+use super::systemd::Unit;
 use crate::error::{self, During};
 use crate::object;
 use forgeone_sys::Errno;
@@ -16,6 +17,10 @@ object! {
         pub v2: Option<String> = "v2",
         /// Levels above that were made for this container, outer ones first: removed with it, if they are empty.
         pub parents: Vec<String> = "parents",
+        /// The unit of systemd that the group is; empty without.
+        pub unit: String = "unit",
+        /// Whether it is the user's own systemd's.
+        pub user: bool = "user",
     }
 }
 
@@ -30,8 +35,10 @@ impl Paths {
     /// When a hierarchy can't be looked at.
     pub fn survey(plan: &Plan) -> error::Result<Self> {
         let mut paths = Self::default();
+        let mut ours = true;
         for place in plan.places() {
             if exists(&place.path())? {
+                ours = false;
                 continue;
             }
             paths.insert(place);
@@ -42,7 +49,23 @@ impl Paths {
             }
             paths.parents.extend(parents[missing..].iter().map(|level| place.level(level)));
         }
+        if let Some(unit) = plan.unit.as_ref().filter(|_| ours) {
+            paths.set_unit(unit);
+        }
         Ok(paths)
+    }
+
+    /// All places of a plan.
+    pub fn of(plan: &Plan) -> Self {
+        let mut paths = Self::default();
+        plan.places().for_each(|place| paths.insert(place));
+        paths
+    }
+
+    /// Sets the unit.
+    pub(super) fn set_unit(&mut self, unit: &Unit) {
+        self.unit.clone_from(&unit.name);
+        self.user = unit.user;
     }
 
     /// Adds a place.

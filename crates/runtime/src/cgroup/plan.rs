@@ -8,10 +8,11 @@ use super::layout::{Layout, Mode};
 use super::path::Name;
 use super::paths::Paths;
 use super::step::{Step, refuse};
-use super::{program, v1, v2};
+use super::{program, systemd, v1, v2};
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Cpu, Memory, Resources};
 use forgeone_sys::bpf::BpfInstruction;
+use std::collections::BTreeMap;
 
 /// What the caller decides, not the bundle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,10 @@ pub struct Options {
     /// Host user id that is to own the group on cgroup2, so that the container may make groups in it
     /// (config-linux.md, "Cgroup ownership"). Not heeded beside v1, which can't be delegated safely.
     pub owner: Option<u32>,
+    /// The systemd that is to make the group, as a unit; without one it is made here.
+    pub systemd: Option<systemd::Facts>,
+    /// Those of the bundle, which may set properties of that unit.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// How a container's first process gets into its group.
@@ -31,7 +36,7 @@ pub enum Entry {
     #[default]
     AtBirth,
     /// Somebody else moves it there once it exists, as systemd does with the processes of a scope that it is asked
-    /// to make: the process has to wait for that. No plan asks for it yet.
+    /// to make ([`Plan::unit`]): the process has to wait for that.
     Moved,
 }
 
@@ -40,6 +45,8 @@ pub enum Entry {
 pub struct Plan {
     /// How the first process gets in.
     pub entry: Entry,
+    /// The unit that systemd is to make.
+    pub unit: Option<systemd::Unit>,
     /// v1, one for each hierarchy.
     pub v1: Vec<Place>,
     /// cgroup2.
@@ -140,16 +147,25 @@ pub fn plan(
     resources: Option<&Resources>,
     options: &Options,
 ) -> Result<(Plan, Vec<String>)> {
-    let name = Name::new(id, cgroups_path)?;
+    let (name, unit) = match &options.systemd {
+        None => (Name::new(id, cgroups_path)?, None),
+        Some(facts) => {
+            let (unit, group) = systemd::Unit::new(facts, id, cgroups_path, layout.mode())?;
+            (Name::exact(group), Some(unit))
+        }
+    };
     let mut builder = Builder::new(layout, &name, options);
     builder.plan.devices_may_fail = options.tolerate_missing_rights;
-    builder.plan.tolerant = options.tolerate_missing_rights && cgroups_path.is_empty();
+    builder.plan.tolerant = options.tolerate_missing_rights && cgroups_path.is_empty() && unit.is_none();
     let none = Resources::default();
     let resources = resources.unwrap_or(&none);
     builder.limits(resources)?;
     builder.devices(resources)?;
     builder.unified(resources)?;
     builder.cpuset();
+    if let (Some(unit), Some(facts)) = (unit, &options.systemd) {
+        builder.unit(unit, facts, resources, &options.annotations)?;
+    }
     Ok((builder.plan, builder.warnings))
 }
 
@@ -312,18 +328,35 @@ impl<'a> Builder<'a> {
         place.cpuset = Some(Cpuset { files, inherit });
     }
 
+    /// Gives the plan its unit, with all that was decided as properties, too.
+    fn unit(
+        &mut self,
+        mut unit: systemd::Unit,
+        facts: &systemd::Facts,
+        resources: &Resources,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<()> {
+        let rules = devices::rules(&resources.devices)?;
+        let steps = self.plan.places().flat_map(|place| &place.steps);
+        unit.decide(steps, &rules, annotations, facts.version, self.layout.mode())?;
+        self.plan.unit = Some(unit);
+        self.plan.entry = Entry::Moved;
+        Ok(())
+    }
+
     fn unified(&mut self, resources: &Resources) -> Result<()> {
         let mode = self.layout.mode();
         for (file, value) in &resources.unified {
             let field = format!("linux.resources.unified[{file:?}]");
             if matches!(mode, Mode::V1 | Mode::None) {
-                return refuse(field, "needs cgroup v2, which is not mounted");
+                return refuse(field, "invalid configuration: needs cgroup v2, which is not mounted");
             }
             let controller = v2::unified_controller(file)?;
             let place = match self.home(controller) {
                 Home::V2(place) => place,
                 Home::V1(_) => {
-                    return refuse(field, format_args!("the {controller} controller belongs to cgroup v1"));
+                    let cause = "invalid configuration: the controller belongs to cgroup v1:";
+                    return refuse(field, format_args!("{cause} {controller}"));
                 }
                 Home::Nowhere => return Err(not_mounted(&field, controller)),
             };

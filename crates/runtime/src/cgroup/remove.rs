@@ -6,6 +6,7 @@
 use super::make::{open, rmdir};
 use super::members::{self, await_event, gone, inner};
 use super::paths::Paths;
+use super::systemd;
 use crate::error::{During, Error, Kind, Result};
 use forgeone_sys::Errno;
 use std::time::{Duration, Instant};
@@ -31,6 +32,8 @@ impl<E: Into<Error>> From<E> for Left {
 /// Removes all places, with groups that the container made in them, and the levels above that were made for it. A
 /// failure doesn't end it: the rest is removed, and all failures are given.
 pub(super) fn remove(paths: &Paths) -> Result<()> {
+    // systemd removes most of it, and forgets the unit.
+    let stopped = if paths.unit.is_empty() { Ok(()) } else { systemd::stop(&paths.unit, paths.user) };
     let deadline = Instant::now() + WAIT;
     let mut errors = Vec::new();
     let mut busy: Vec<(&str, Vec<i32>)> = Vec::new();
@@ -50,6 +53,10 @@ pub(super) fn remove(paths: &Paths) -> Result<()> {
             Err(e) if matches!(e.errno(), Errno::BUSY | Errno::NOTEMPTY) => {}
             result => errors.extend(result.during(|| "cgroup").err()),
         }
+    }
+    if !errors.is_empty() {
+        // Otherwise nothing is left: a systemd that can't be asked, or is gone, sees the empty group by itself.
+        errors.extend(stopped.err());
     }
     Error::all(errors).map_or(Ok(()), Err)
 }

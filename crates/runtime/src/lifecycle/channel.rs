@@ -3,7 +3,10 @@
 //! ```text
 //! runtime                         stage (only if something is joined first)   init
 //!    │ ◄── Cloned(pid) + pidfd ─────────┘ (over a pair of its own)              │
+//!    ├──── Go ───────────────────────────────────── (moved into its cgroup) ───►│
 //!    │ ◄── MapIds ──────────────────────────────────── (new user namespace) ────┤
+//!    ├──── Go ─────────────────────────────────────────────────────────────────►│
+//!    │ ◄── Network + its namespace ──────────────────── (linux.netDevices) ─────┤
 //!    ├──── Go ─────────────────────────────────────────────────────────────────►│
 //!    │ ◄── RunHooks ─────────────────────────────────── (hooks or devices) ─────┤
 //!    ├──── Go ─────────────────────────────────────────────────────────────────►│
@@ -31,6 +34,8 @@ pub(super) enum Message {
     Cloned(i32, Option<OwnedFd>),
     /// Init: write my id maps.
     MapIds,
+    /// Init: I am in my network namespace, which is this: move the devices in.
+    Network(OwnedFd),
     /// Init: the mounts are there and the root isn't changed yet: run the hooks of the runtime's namespaces.
     RunHooks,
     /// Init: the terminal's master.
@@ -126,6 +131,7 @@ fn encode(message: &Message) -> (Vec<u8>, Option<&OwnedFd>) {
     match message {
         Message::Cloned(pid, fd) => ([b"c".as_slice(), &pid.to_le_bytes()].concat(), fd.as_ref()),
         Message::MapIds => (b"m".to_vec(), None),
+        Message::Network(fd) => (b"n".to_vec(), Some(fd)),
         Message::RunHooks => (b"h".to_vec(), None),
         Message::Terminal(fd) => (b"t".to_vec(), Some(fd)),
         Message::Ready(inodes) => {
@@ -153,6 +159,7 @@ fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Message> {
             Message::Cloned(pid, fds.next())
         }
         (b'm', []) => Message::MapIds,
+        (b'n', []) => Message::Network(fds.next().ok_or_else(broken)?),
         (b'h', []) => Message::RunHooks,
         (b't', []) => Message::Terminal(fds.next().ok_or_else(broken)?),
         (b'r', inodes) if inodes.len() == 8 * KINDS_OF_NAMESPACES => {

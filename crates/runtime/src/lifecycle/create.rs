@@ -9,16 +9,18 @@ use super::oom::OomScore;
 use super::spawn::{self, Cloned};
 use super::status::Kept;
 use super::undo::Undo;
-use super::{CreateOptions, Runtime, Started, hooks, proc, remove};
+use super::{CreateOptions, Runtime, Started, hooks, in_user_namespace, notify, proc, remove};
 use crate::bundle::{self, Bundle};
 use crate::engine::{self, Engine};
-use crate::error::{During, Error, Kind, Result};
+use crate::error::{During, Result};
 use crate::fs::{self as rootfs, CgroupHierarchy, CgroupView, Prepared, Procfs};
 use crate::plan::namespaces::KINDS;
 use crate::plan::{self, Plan};
-use crate::spec::State;
+use crate::spec::{Spec, State};
 use crate::state::{self, Dir, Lock, MountKey, Record};
-use crate::{cgroup, clock};
+use crate::{cgroup, clock, network, resctrl};
+use cgroup::systemd::Manager;
+use cgroup::{Entry, Group};
 use forgeone_sys::fs;
 use forgeone_sys::process::{self, Child, Namespaces};
 use forgeone_sys::{credentials, pty, socket};
@@ -26,6 +28,9 @@ use forgeone_trust as trust;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+
+/// The longest mountinfo that is read, in bytes.
+const MOUNTINFO_MAX: usize = 16 << 20;
 
 /// A container whose init waits, and the channel over which it can be told to go on.
 pub(super) struct Created {
@@ -56,6 +61,7 @@ struct Decision {
     plan: Plan,
     engine: &'static dyn Engine,
     prepared: Prepared,
+    manager: Option<Manager>,
     warnings: Vec<String>,
 }
 
@@ -75,17 +81,24 @@ pub(super) fn create(runtime: &Runtime, id: &str, options: &CreateOptions, until
     carry_out(id, options, until, decision, (dir, lock), &mut undo).map_err(|e| undo.run(e))
 }
 
+/// Root in a user namespace has no more rights over the host's cgroups than the user who made it, rootless Podman
+/// for one.
+fn is_rootless() -> bool {
+    process::geteuid() != 0 || in_user_namespace()
+}
+
 fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decision> {
-    if runtime.settings.systemd_cgroup {
-        let message =
-            "--systemd-cgroup: systemd can't be asked for cgroups by this version; leave the option away";
-        return Err(Error::new(Kind::Unsupported, message));
-    }
-    let bundle = bundle::load(&options.bundle)?;
+    let mut bundle = bundle::load(&options.bundle)?;
+    activate(&mut bundle.spec, options, &runtime.settings.root.join(id));
     let layout = cgroup::detect()?;
-    let rootless = runtime.settings.rootless.unwrap_or_else(|| process::geteuid() != 0);
-    let plan_options =
-        plan::Options { no_pivot: options.no_pivot, rootless, held: credentials::capget()?.permitted };
+    let rootless = runtime.settings.rootless.unwrap_or_else(is_rootless);
+    let mut manager = systemd(runtime, rootless)?;
+    let plan_options = plan::Options {
+        no_pivot: options.no_pivot,
+        rootless,
+        held: credentials::capget()?.permitted,
+        systemd: manager.as_mut().map(Manager::facts).transpose()?,
+    };
     let (mut plan, warnings) = plan::make(id, &bundle, &layout, plan_options)?;
     if plan.process.console_size.is_none() {
         plan.process.console_size.clone_from(&options.console_size);
@@ -107,7 +120,30 @@ fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decisi
         minimum_entropy: demands.entropy,
     };
     plan::tighten(&mut plan, &super::admit(&request)?);
-    Ok(Decision { bundle, plan, engine, prepared, warnings })
+    Ok(Decision { bundle, plan, engine, prepared, manager, warnings })
+}
+
+/// The systemd that is to make the cgroup, if one is: the machine's for the machine's root, otherwise the user's own.
+fn systemd(runtime: &Runtime, rootless: bool) -> Result<Option<Manager>> {
+    if !runtime.settings.systemd_cgroup {
+        return Ok(None);
+    }
+    let map = runtime.procfs()?.read("self/uid_map", 4096)?;
+    let initial = map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let initial = initial.eq([&b"0"[..], b"0", b"4294967295"]);
+    let user = rootless || !initial;
+    Manager::connect(user).map(Some).during(|| "--systemd-cgroup")
+}
+
+/// What the program is given by the service that it is: sockets, and a way to say that it is ready.
+fn activate(spec: &mut Spec, options: &CreateOptions, state: &Path) {
+    if let Some(process) = spec.process.as_mut().filter(|_| options.listen_fds > 0) {
+        // The program becomes process 1 of its PID namespace; as runc, whatever PID namespace it has.
+        process.env.extend([format!("LISTEN_FDS={}", options.listen_fds), "LISTEN_PID=1".to_owned()]);
+    }
+    if options.notify_socket.is_some() {
+        notify::plan(spec, state);
+    }
 }
 
 /// runc's rules: a terminal needs somebody who takes its master.
@@ -126,19 +162,36 @@ fn carry_out<'a>(
     undo: &mut Undo<'a>,
 ) -> Result<Created> {
     let state = state_of(id, &decision, "creating");
-    let Decision { bundle, plan, engine, prepared, mut warnings } = decision;
+    let Decision { bundle, plan, engine, mut prepared, manager, mut warnings } = decision;
     let mut record = Record { keep_keyring: options.no_new_keyring, ..record(id, &bundle, &plan, engine)? };
+    if let Some(wanted) = &plan.resctrl {
+        let mounts = prepared.procfs().read("self/mountinfo", MOUNTINFO_MAX)?;
+        record.resctrl = resctrl::survey(wanted, &mounts)?;
+    }
     dir.write(&record)?;
     dir.keep_config(&bundle.config)?;
     let waits = dir.waits()?;
+    if options.notify_socket.is_some() {
+        notify::prepare(&dir)?;
+        prepared.last_source_made(&plan.rootfs)?;
+    }
 
-    let (mut group, more) = cgroup::Group::create(&plan.cgroup)?;
+    let (mut group, more) = Group::create(&plan.cgroup)?;
     warnings.extend(more);
     record.cgroup = group.paths().clone();
     record.cgroup_id = group.id()?;
     let paths = record.cgroup.clone();
-    undo.push("the cgroup", move || cgroup::Group::open(paths).delete());
+    undo.push("the cgroup", move || Group::open(paths).delete());
 
+    let seen = match plan.cgroup.entry {
+        Entry::AtBirth => record.cgroup.clone(),
+        Entry::Moved => cgroup::Paths::of(&plan.cgroup),
+    };
+    if let Some(wanted) = &plan.resctrl {
+        let paths = record.resctrl.clone();
+        undo.push("the resctrl groups", move || resctrl::remove(&paths));
+        resctrl::make(wanted, &record.resctrl)?;
+    }
     let targets = spawn::open_targets(&plan.namespaces)?;
     let mut birth = group.birth()?;
     let (channel, inner) = Channel::pair()?;
@@ -156,20 +209,20 @@ fn carry_out<'a>(
         Cloned::Runtime(child) => child,
         Cloned::Init => {
             // The lock is the runtime's: with a copy open in here it would last as long as the container waits.
-            drop((channel, first, dir, lock, score));
+            drop((channel, first, dir, lock, score, manager));
             init::main(Inherited {
                 plan: &plan,
                 engine,
                 channel: inner,
                 gate,
                 birth: Some(birth),
-                view: view(&plan.cgroup.view(group.paths())),
+                view: view(&plan.cgroup.view(&seen)),
                 prepared: Some(prepared),
                 join: later,
                 state,
                 keep_keyring: options.no_new_keyring,
                 may_set_groups: writer.leaves_setgroups(),
-                preserve_fds: options.preserve_fds,
+                preserve_fds: options.listen_fds.saturating_add(options.preserve_fds),
                 ignored,
                 waits,
                 dumpable_for_maps: writer.needs_dumpable(),
@@ -181,10 +234,19 @@ fn carry_out<'a>(
     undo.push("init", move || remove::end_child(pid, pidfd.as_ref()));
     // Ours are closed: end of file must mean that init is gone, and the lock is init's alone.
     drop((inner, gate, birth, waits));
+    if let Some(mut manager) = manager {
+        let (group, more) = Group::move_in(&mut manager, &plan.cgroup, child.pid)?;
+        warnings.extend(more);
+        record.cgroup = group.paths().clone();
+        record.cgroup_id = group.id()?;
+        undo.push("the unit", move || group.kill().and_then(|()| group.delete()));
+        channel.send(&Message::Go)?;
+    }
 
+    resctrl::enter(&record.resctrl, child.pid)?;
     record.pid = child.pid;
     let state = State { pid: child.pid, ..state };
-    let (terminal, inodes) = converse(&child, &channel, &plan, writer, prepared.procfs(), &state)?;
+    let (terminal, inodes) = converse(&child, &channel, &plan, writer, prepared.procfs(), &state, undo)?;
     record.namespaces = own_namespaces(&plan, inodes);
     finish(&mut record, prepared.procfs(), &dir)?;
     let terminal = hand_over(terminal, options.console_socket.as_deref())?;
@@ -195,7 +257,7 @@ fn carry_out<'a>(
         // Only now init may outlive us: all that is known of it is written down.
         channel.send(&Message::Go)?;
     }
-    let started = Started { pid: child.pid, pidfd: child.pidfd, terminal, warnings };
+    let started = Started { pid: child.pid, pidfd: child.pidfd, terminal, notify: None, warnings };
     let kept = Kept { config: bundle.config, spec: bundle.spec };
     Ok(Created { started, channel, record, dir, kept })
 }
@@ -264,12 +326,19 @@ fn converse(
     writer: Writer,
     procfs: &Procfs,
     state: &State,
+    undo: &mut Undo,
 ) -> Result<(Option<OwnedFd>, [u64; KINDS_OF_NAMESPACES])> {
     let mut terminal = None;
     loop {
         match channel.receive()? {
             Message::MapIds => {
                 writer.write(child.pid, &plan.namespaces, procfs)?;
+                channel.send(&Message::Go)?;
+            }
+            Message::Network(container) => {
+                let own = procfs.namespace("self/ns/net")?.ok_or_else(init::no_network)?;
+                let moved = network::move_in(&plan.net_devices, own, container)?;
+                undo.push("the move of network devices", || moved.give_back());
                 channel.send(&Message::Go)?;
             }
             Message::RunHooks => {

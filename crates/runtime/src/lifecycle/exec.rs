@@ -29,7 +29,7 @@ use forgeone_sys::process::{self, Child, Namespaces};
 use forgeone_sys::signal::{self, SignalSet};
 use forgeone_sys::{credentials, pty};
 use forgeone_trust as trust;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What the new process has: a fork's memory.
 struct Inherited<'a> {
@@ -47,6 +47,8 @@ struct Inherited<'a> {
     ignored: SignalSet,
     /// The container whose session keyring is joined; `None` if it has the caller's.
     keyring: Option<&'a str>,
+    /// The container's, which a process that joins it doesn't have by itself.
+    personality: Option<u32>,
 }
 
 impl Runtime {
@@ -72,7 +74,8 @@ impl Runtime {
             Status::Running | Status::Created => {}
             Status::Paused if options.ignore_paused => {}
             Status::Paused => {
-                let message = format!("container \"{id}\" is paused; resume it, or use --ignore-paused");
+                let message =
+                    format!("cannot exec in a paused container; resume \"{id}\", or use --ignore-paused");
                 return Err(Error::new(Kind::State, message));
             }
             other => return Err(start::not_running(id, other)),
@@ -84,19 +87,27 @@ impl Runtime {
         )?;
         let kept = container.kept()?;
         let (mut plan, warnings) = decide(&kept.spec, record, options)?;
+        let personality = kept.spec.linux.as_ref().map(plan::personality).transpose()?.flatten();
         let admission = super::ask(trust::Operation::Exec, id, kept, &options.process.args)?;
         plan::tighten_process(&mut plan, &admission);
 
-        let (child, channel) = clone(self, record, &plan, options)?;
+        let (child, channel) = clone(self, record, &plan, personality, options)?;
         let (pid, pidfd) = (child.pid, child.pidfd.as_ref().map(files::dup).transpose()?);
-        let started = converse(child, &channel, options, warnings).and_then(|started| {
+        let entered = crate::resctrl::enter(&record.resctrl, pid);
+        let started = entered.and_then(|()| converse(child, &channel, options, warnings));
+        let started = started.and_then(|started| {
             state::append(&container.dir, &state::Event { pid, ..super::event(record, "exec") })?;
             Ok(started)
         });
-        started.map_err(|e| match remove::end_child(pid, pidfd.as_ref()) {
-            Ok(()) => e,
-            Err(also) => Error::all(vec![e.clone(), also]).unwrap_or(e),
-        })
+        started.map_err(|e| end(pid, pidfd.as_ref(), e))
+    }
+}
+
+/// Ends the process, since this failed.
+fn end(pid: i32, pidfd: Option<&OwnedFd>, e: Error) -> Error {
+    match remove::end_child(pid, pidfd) {
+        Ok(()) => e,
+        Err(also) => Error::all(vec![e.clone(), also]).unwrap_or(e),
     }
 }
 
@@ -106,7 +117,10 @@ fn decide(spec: &Spec, record: &Record, options: &ExecOptions) -> Result<(Proces
     let filter = filter.map(seccomp::compile).transpose()?;
     let own_user = record.namespaces.contains_key("user");
     let grantable = if own_user { u64::MAX } else { credentials::capget()?.permitted };
-    process_plan::plan(&options.process, filter, grantable)
+    let (mut plan, warnings) = process_plan::plan(&options.process, filter, grantable)?;
+    let policy = spec.linux.as_ref().and_then(|linux| linux.memory_policy.as_ref());
+    plan.memory_policy = policy.map(plan::memory::plan).transpose()?;
+    Ok((plan, warnings))
 }
 
 /// Clones the process and lets it run up to "ready".
@@ -114,6 +128,7 @@ fn clone(
     runtime: &Runtime,
     record: &Record,
     plan: &ProcessPlan,
+    personality: Option<u32>,
     options: &ExecOptions,
 ) -> Result<(Child, Channel)> {
     let procfs = runtime.procfs()?;
@@ -147,6 +162,10 @@ fn clone(
     match spawn::clone_init(Namespaces::empty(), &mut birth, &first, &shed)? {
         Cloned::Runtime(child) => {
             score.take_back()?;
+            if let Some(attach) = birth.attach() {
+                let moved = attach.process(child.pid).and_then(|()| channel.send(&Message::Go));
+                moved.map_err(|e| end(child.pid, child.pidfd.as_ref(), e))?;
+            }
             Ok((child, channel))
         }
         Cloned::Init => {
@@ -167,6 +186,7 @@ fn clone(
                 preserve_fds: options.preserve_fds,
                 ignored,
                 keyring: (!record.keep_keyring).then_some(record.id.as_str()),
+                personality,
             })
         }
     }
@@ -205,7 +225,7 @@ fn converse(
         super::write_pid_file(file, child.pid)?;
     }
     start::told(channel)?;
-    Ok(Started { pid: child.pid, pidfd: child.pidfd, terminal, warnings })
+    Ok(Started { pid: child.pid, pidfd: child.pidfd, terminal, notify: None, warnings })
 }
 
 /// The new process. Comes back never.
@@ -222,6 +242,9 @@ fn main(mut own: Inherited) -> ! {
 fn run(own: &mut Inherited) -> Result<engine::Program> {
     // First, so that what follows is accounted to the container.
     if let Some(birth) = own.birth.take() {
+        if birth.attach().is_some() {
+            own.channel.wait_go()?;
+        }
         birth.enter()?;
     }
     spawn::join(&own.join)?;
@@ -244,6 +267,9 @@ fn run(own: &mut Inherited) -> Result<engine::Program> {
         }
         own.channel.send(&Message::Terminal(terminal.master))?;
         program::take_terminal(terminal.peer)?;
+    }
+    if let Some(personality) = own.personality {
+        process::personality(personality).during(|| "linux.personality")?;
     }
     let caller = program::Caller {
         procfs: own.procfs,

@@ -71,6 +71,10 @@ fn built_already() -> Error {
     Error::new(Kind::System, "the root file system was built already")
 }
 
+pub(super) fn no_network() -> Error {
+    Error::new(Kind::Unsupported, "linux.netDevices: this kernel has no network namespaces")
+}
+
 /// Runs init. Comes back never: it executes the program, or reports the error and exits.
 pub(super) fn main(mut inherited: Inherited) -> ! {
     let prepared = set_up(&mut inherited);
@@ -94,6 +98,10 @@ pub(super) fn main(mut inherited: Inherited) -> ! {
 /// All steps up to "ready".
 fn set_up(own: &mut Inherited) -> Result<Program> {
     let plan = own.plan;
+    if plan.cgroup.entry == cgroup::Entry::Moved {
+        // Somebody else moves us: nothing may happen elsewhere.
+        own.channel.wait_go()?;
+    }
     // First, so that all that follows is accounted to the container, and before the PID is known to anyone.
     if let Some(birth) = own.birth.take() {
         birth.enter()?;
@@ -109,6 +117,11 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
     let _ = process::setsid();
     if !own.keep_keyring {
         program::session_keyring(&own.state.id)?;
+    }
+    if !plan.net_devices.is_empty() {
+        let namespace = own.prepared()?.procfs().namespace("self/ns/net")?.ok_or_else(no_network)?;
+        own.channel.send(&Message::Network(namespace))?;
+        own.channel.wait_go()?;
     }
     if plan.loopback {
         net::loopback_up().during(|| "bring up the loopback interface")?;
@@ -210,7 +223,7 @@ fn build_root(own: &mut Inherited) -> Result<Procfs> {
     let plan = own.plan;
     let prepared = own.prepared.take().ok_or_else(built_already)?;
     let root = rootfs::build(&plan.rootfs, prepared, &own.view)?;
-    run_hooks(own)?;
+    run_hooks(own, &root)?;
     // After the hooks, which may mount as well; before the root changes, while the program isn't there.
     root.make_directory(&plan.process.cwd).during(|| "process.cwd")?;
     let peer = if plan.process.terminal { Some(open_terminal(own, &root)?) } else { None };
@@ -221,14 +234,18 @@ fn build_root(own: &mut Inherited) -> Result<Procfs> {
     Ok(entered.procfs)
 }
 
-fn run_hooks(own: &Inherited) -> Result<()> {
+fn run_hooks(own: &Inherited, root: &Rootfs) -> Result<()> {
     let hooks = &own.plan.hooks;
     if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
         own.channel.send(&Message::RunHooks)?;
         own.channel.wait_go()?;
     }
+    if hooks.create_container.is_empty() {
+        return Ok(());
+    }
+    process::fchdir(root.root()).during(|| "hooks.createContainer")?;
     let state = State { pid: process::getpid(), ..own.state.clone() };
-    hooks::run("createContainer", &hooks.create_container, &state)
+    hooks::run_inside("createContainer", &hooks.create_container, &state, &[])
 }
 
 /// A terminal of the container's own devpts, bound to `/dev/console`; the master goes to the runtime.
@@ -270,18 +287,25 @@ fn wait(own: &Inherited) -> Result<Waited> {
 
 /// From the leave to go on to the program; only comes back with an error.
 fn last(own: &Inherited, program: &Program) -> Error {
-    match last_steps(own) {
+    match last_steps(own, program) {
         Ok(()) => own.engine.execute(program),
         Err(e) => e,
     }
 }
 
-fn last_steps(own: &Inherited) -> Result<()> {
+fn last_steps(own: &Inherited, program: &Program) -> Result<()> {
+    let start_container = &own.plan.hooks.start_container;
+    if start_container.is_empty() {
+        // Signals as the program expects them. Before the filter, which may not allow it.
+        signal::reset_for_exec(own.ignored)?;
+        return program::seal(&own.plan.process);
+    }
+    // Before the hooks, which are programs of the container: they are confined as its own is.
+    program::seal(&own.plan.process)?;
     let state = State { pid: process::getpid(), status: "created".to_owned(), ..own.state.clone() };
-    hooks::run("startContainer", &own.plan.hooks.start_container, &state)?;
-    // Signals as the program expects them.
-    signal::reset_for_exec(own.ignored)?;
-    program::seal(&own.plan.process)
+    hooks::run_inside("startContainer", start_container, &state, &program.env)?;
+    // After them, so that a signal waits for the program.
+    Ok(signal::reset_for_exec(own.ignored)?)
 }
 
 /// What a runtime says if init is gone without having said why.

@@ -9,6 +9,7 @@ mod exec;
 mod hooks;
 mod idmap;
 mod init;
+mod notify;
 mod oom;
 mod options;
 mod proc;
@@ -20,7 +21,9 @@ mod start;
 mod status;
 mod undo;
 
+pub use notify::Notify;
 pub use options::*;
+pub use proc::in_user_namespace;
 pub use protect::protect;
 pub use status::Status;
 

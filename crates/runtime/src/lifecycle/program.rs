@@ -8,7 +8,7 @@ use crate::fs::{Procfs, users};
 use crate::plan::process::ProcessPlan;
 use forgeone_sys::fs::{self, FileType, Mode, OFlags};
 use forgeone_sys::process::{self, SchedAttr};
-use forgeone_sys::{Errno, credentials, keyring, pty, rlimit, seccomp};
+use forgeone_sys::{Errno, credentials, keyring, memory, pty, rlimit, seccomp};
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -33,6 +33,9 @@ pub(super) fn assume(plan: &ProcessPlan, caller: &Caller) -> Result<Program> {
     // Before the user changes: raising a hard limit and real-time classes need rights.
     set_limits(plan)?;
     set_scheduling(plan)?;
+    if let Some(policy) = &plan.memory_policy {
+        memory::set_mempolicy(policy.mode, &policy.nodes).during(|| "linux.memoryPolicy")?;
+    }
     labels(plan, caller.procfs)?;
     // Before the user changes: the working directory may be closed to the user, who gets a second try below.
     let entered = enter_cwd(plan)?;
@@ -316,7 +319,11 @@ fn executable(path: &CStr) -> std::result::Result<(), Errno> {
     let stat = fs::statat(fs::CWD, path, fs::AtFlags::empty()).map_err(|e| e.errno())?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => Err(Errno::ISDIR),
-        FileType::RegularFile => fs::may_execute(path).map_err(|e| e.errno()),
+        FileType::RegularFile => match fs::may_execute(path).map_err(|e| e.errno()) {
+            // A filter's answer: execve will say.
+            Err(Errno::PERM) => Ok(()),
+            result => result,
+        },
         _ => Err(Errno::ACCESS),
     }
 }

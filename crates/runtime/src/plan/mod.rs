@@ -6,6 +6,7 @@
 //!
 //! Making a plan reads nothing but its arguments; executing one decides nothing.
 
+pub mod memory;
 pub mod namespaces;
 pub mod process;
 
@@ -13,7 +14,7 @@ use crate::bundle::Bundle;
 use crate::error::{Error, Kind, Result};
 use crate::security::seccomp;
 use crate::spec::{Hooks, Linux, Spec};
-use crate::{cgroup, fs};
+use crate::{cgroup, fs, network, resctrl};
 use forgeone_config::ExecMode;
 use forgeone_sys::process::Namespaces;
 use forgeone_trust::Admission;
@@ -40,6 +41,10 @@ pub struct Plan {
     pub process: ProcessPlan,
     /// Whether the loopback interface is brought up: in a new network namespace.
     pub loopback: bool,
+    /// Interfaces of the host that move in.
+    pub net_devices: Vec<network::DevicePlan>,
+    /// The share of caches and memory bandwidth.
+    pub resctrl: Option<resctrl::Plan>,
     /// Host name, empty for none.
     pub hostname: String,
     /// NIS domain name, empty for none.
@@ -55,7 +60,7 @@ pub struct Plan {
 }
 
 /// What a plan depends on beside the bundle.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// chroot in place of pivot_root.
     pub no_pivot: bool,
@@ -63,6 +68,8 @@ pub struct Options {
     pub rootless: bool,
     /// Capabilities that the runtime holds, a bit each; in a user namespace of its own a container's are all.
     pub held: u64,
+    /// The systemd that is to make the cgroup, if one is.
+    pub systemd: Option<cgroup::systemd::Facts>,
 }
 
 fn refuse(field: &str, cause: impl std::fmt::Display) -> Error {
@@ -83,16 +90,20 @@ pub fn make(
     check_version(&spec.version)?;
     let empty = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&empty);
-    check_unsupported(linux)?;
     let process = spec.process.as_ref().ok_or_else(|| refuse("process", "is missing"))?;
     let namespaces = namespaces::plan(linux, !spec.hostname.is_empty(), !spec.domainname.is_empty())?;
     if !namespaces.contains(Namespaces::MOUNT) {
         return Err(refuse("linux.namespaces", "a mount namespace is needed to change the root"));
     }
     let mut warnings = foreign_sections(spec);
-    let (rootfs, more) = fs::plan(spec, &bundle.dir, &fs_options(&namespaces, options))?;
+    let (rootfs, more) = fs::plan(spec, &bundle.dir, &fs_options(&namespaces, &options))?;
     warnings.extend(more);
-    let cgroup_options = cgroup::Options { tolerate_missing_rights: options.rootless, ..Default::default() };
+    let cgroup_options = cgroup::Options {
+        tolerate_missing_rights: options.rootless,
+        systemd: options.systemd,
+        annotations: spec.annotations.clone(),
+        ..Default::default()
+    };
     let (cgroup, more) =
         cgroup::plan(layout, id, &linux.cgroups_path, linux.resources.as_ref(), &cgroup_options)?;
     warnings.extend(more);
@@ -105,18 +116,21 @@ pub fn make(
         }
     }
     let grantable = if namespaces.contains(Namespaces::USER) { u64::MAX } else { options.held };
-    let (process, more) = process::plan(process, filter, grantable)?;
+    let (mut process, more) = process::plan(process, filter, grantable)?;
     warnings.extend(more);
+    process.memory_policy = linux.memory_policy.as_ref().map(memory::plan).transpose()?;
     check_hooks(spec.hooks.as_ref())?;
     let plan = Plan {
         version: spec.version.clone(),
         exec_mode: exec_mode(&spec.annotations)?,
         group: group(id, &spec.annotations),
         loopback: namespaces.new.contains(Namespaces::NET),
+        net_devices: network::plan(&linux.net_devices, namespaces.contains(Namespaces::NET))?,
         namespaces,
         rootfs,
         cgroup,
         process,
+        resctrl: linux.intel_rdt.as_ref().map(|wanted| resctrl::plan(id, wanted)).transpose()?,
         hostname: spec.hostname.clone(),
         domainname: spec.domainname.clone(),
         sysctl: linux.sysctl.clone(),
@@ -166,7 +180,7 @@ pub fn tighten_process(process: &mut ProcessPlan, admission: &Admission) {
     }
 }
 
-fn fs_options(namespaces: &NamespacePlan, options: Options) -> fs::Options {
+fn fs_options(namespaces: &NamespacePlan, options: &Options) -> fs::Options {
     fs::Options {
         no_pivot: options.no_pivot,
         rootless: options.rootless,
@@ -189,22 +203,6 @@ fn check_version(version: &str) -> Result<()> {
             format_args!("{version} is not supported, 1.0.0 to {} are", crate::spec::VERSION),
         )),
         _ => Err(refuse("ociVersion", format_args!("\"{version}\" is not a version"))),
-    }
-}
-
-/// Fields that this version knows and can't honour are refused, never ignored.
-fn check_unsupported(linux: &Linux) -> Result<()> {
-    let fields = [
-        ("linux.netDevices", !linux.net_devices.is_empty()),
-        ("linux.intelRdt", linux.intel_rdt.is_some()),
-        ("linux.memoryPolicy", linux.memory_policy.is_some()),
-        ("linux.mountLabel", !linux.mount_label.is_empty()),
-    ];
-    match fields.iter().find(|(_, present)| *present) {
-        Some((field, _)) => {
-            Err(Error::new(Kind::Unsupported, format!("{field}: is not supported by this version")))
-        }
-        None => Ok(()),
     }
 }
 
@@ -232,7 +230,8 @@ fn check_hooks(hooks: Option<&Hooks>) -> Result<()> {
     Ok(())
 }
 
-fn personality(linux: &Linux) -> Result<Option<u32>> {
+/// The container's execution domain, as personality(2) takes it.
+pub fn personality(linux: &Linux) -> Result<Option<u32>> {
     let Some(personality) = &linux.personality else { return Ok(None) };
     if let Some(flag) = personality.flags.first() {
         return Err(refuse("linux.personality.flags", format_args!("\"{flag}\" is not defined")));

@@ -1,5 +1,6 @@
 //! The program: arguments, environment, credentials and limits, as the kernel will be given them.
 
+use super::memory::MemoryPlan;
 use crate::error::{Error, Kind, Result};
 use crate::security::capabilities::{self, CapabilitySets};
 use crate::security::seccomp;
@@ -44,6 +45,8 @@ pub struct ProcessPlan {
     pub selinux_label: String,
     /// sched_setattr(2).
     pub scheduler: Option<Scheduler>,
+    /// The container's `linux.memoryPolicy`, which whoever plans from the whole config puts in.
+    pub memory_policy: Option<MemoryPlan>,
     /// ioprio_set(2).
     pub io_priority: Option<IoPriority>,
 }
@@ -83,6 +86,12 @@ pub fn plan(
     if process.cwd.contains('\0') {
         return Err(refuse("cwd", "contains a NUL byte"));
     }
+    // As runc's: a pair without a name is what no program could ask for.
+    for (i, pair) in process.env.iter().enumerate() {
+        if pair.find('=').is_none_or(|at| at == 0) {
+            return Err(refuse(format!("env[{i}]"), format_args!("\"{pair}\" is not NAME=VALUE")));
+        }
+    }
     check_id("user.uid", process.user.uid)?;
     check_id("user.gid", process.user.gid)?;
     for gid in &process.user.additional_gids {
@@ -115,6 +124,7 @@ pub fn plan(
         seccomp: seccomp.filter(|filter| !filter.program.is_empty()),
         apparmor_profile: process.apparmor_profile.clone(),
         selinux_label: process.selinux_label.clone(),
+        memory_policy: None,
         scheduler: process.scheduler.clone(),
         io_priority: process.io_priority.clone(),
     };

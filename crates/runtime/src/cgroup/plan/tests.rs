@@ -309,12 +309,12 @@ fn what_is_wrong_or_can_not_be_had_is_refused_by_field() {
         (
             &v1,
             r#"{"unified":{"memory.max":"1"}}"#,
-            "unified[\"memory.max\"]: needs cgroup v2, which is not mounted",
+            "unified[\"memory.max\"]: invalid configuration: needs cgroup v2, which is not mounted",
         ),
         (
             &both,
             r#"{"unified":{"memory.max":"1"}}"#,
-            "unified[\"memory.max\"]: the memory controller belongs to cgroup v1",
+            "unified[\"memory.max\"]: invalid configuration: the controller belongs to cgroup v1: memory",
         ),
         (
             &v2,
@@ -428,7 +428,7 @@ fn warnings_for_what_is_ignored() {
 
 #[test]
 fn lack_of_rights_is_borne_only_where_the_bundle_names_no_group() {
-    let options = Options { tolerate_missing_rights: true, owner: Some(1000) };
+    let options = Options { tolerate_missing_rights: true, owner: Some(1000), ..Options::default() };
     for (path, tolerant) in [("", true), ("/a", false), ("a", false)] {
         assert_eq!(plan(&unified(), "c1", path, None, &options).unwrap().0.tolerant, tolerant);
     }

@@ -1,0 +1,241 @@
+//! A virtual machine in which tests run that this one may not be able to: Debian with systemd, cgroup v2 alone.
+//!
+//! ```text
+//!  tests/vm/setup ─ mmdebstrap ─ mke2fs ──► disk, kernel, initrd      kept by a hash of the recipe
+//!  forgeone, probe, test binary, tests/vm/inside ─ mke2fs ──► second disk
+//!  qemu (KVM, or in software): inside runs each test ──► second serial line ──► Results
+//! ```
+//!
+//! Nothing is built for it: the programs are those that run outside. Its disk is never changed: what the guest writes
+//! is forgotten. It has no network.
+
+use crate::cache::{self, run};
+use crate::{Temp, debian, privileged, programs};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What the guest has beside Debian's smallest system.
+const PACKAGES: &str = "systemd-sysv,udev,kmod,dbus,dbus-user-session,libpam-systemd,linux-image-cloud-amd64,\
+    initramfs-tools,passwd,login,uidmap,util-linux,procps,iproute2,keyutils,strace,jq,busybox-static,e2fsprogs";
+
+/// Size of its disk in MiB; most of it is a hole in the file.
+const DISK: u32 = 2048;
+
+/// How long all may take, and, under KVM, the way to the first test: a `/dev/kvm` exists that hangs its guests.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+const START: Duration = Duration::from_secs(40);
+
+/// How the tests in the guest went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Results {
+    /// Names of those that passed.
+    pub passed: Vec<String>,
+    /// Those that failed, with what they said.
+    pub failed: BTreeMap<String, String>,
+    /// Those that were skipped, with the reason.
+    pub skipped: BTreeMap<String, String>,
+}
+
+/// Runs tests of a test binary in the guest: those whose names begin with one of `names`.
+///
+/// # Errors
+/// Why there is no guest, or what became of it.
+pub fn run_tests(
+    programs: &[(&'static str, PathBuf)],
+    binary: &Path,
+    names: &[&str],
+) -> Result<Results, String> {
+    for (program, package) in
+        [("qemu-system-x86_64", "qemu-system-x86"), ("mke2fs", "e2fsprogs"), ("mmdebstrap", "mmdebstrap")]
+    {
+        if privileged::find_program(program).is_none() {
+            return Err(format!("needs {program} (Debian package {package})"));
+        }
+    }
+    if std::env::consts::ARCH != "x86_64" {
+        return Err("needs a machine of the architecture x86_64".into());
+    }
+    let image = cache::kept(&recipe(), make)?;
+    let temp = Temp::new("guest");
+    let share = share(&temp, programs, binary, names)?;
+    let results = temp.path().join("results");
+    let text = boot(&image, &share, &results)?;
+    parse(&text).ok_or_else(|| {
+        let console = fs::read(temp.path().join("console")).unwrap_or_default();
+        let console = String::from_utf8_lossy(&console).into_owned();
+        let last: Vec<&str> = console.lines().rev().take(20).collect();
+        let last: Vec<&str> = last.into_iter().rev().collect();
+        format!("the guest ended before its tests did:\n{text}\n{}", last.join("\n"))
+    })
+}
+
+fn recipe() -> String {
+    let mut hasher = DefaultHasher::new();
+    let setup = fs::read_to_string(setup()).unwrap_or_default();
+    (debian::SUITE, PACKAGES, DISK, setup, "directory, ext4").hash(&mut hasher);
+    format!("guest-{}-{:016x}", debian::SUITE, hasher.finish())
+}
+
+fn setup() -> PathBuf {
+    programs::workspace().join("tests/vm/setup")
+}
+
+/// Makes the guest's disk, and takes kernel and initrd out of it.
+fn make(directory: &Path) -> Result<(), String> {
+    if privileged::effective_uid() != 0 {
+        return Err("making it needs root".into());
+    }
+    let root = directory.join("root");
+    fs::create_dir_all(&root).map_err(|e| format!("mkdir {}: {e}", root.display()))?;
+    let mut debian = Command::new("mmdebstrap");
+    debian.args(["--variant=minbase", "--quiet"]).arg(format!("--include={PACKAGES}"));
+    for path in ["doc", "man", "locale"] {
+        debian.arg(format!("--dpkgopt=path-exclude=/usr/share/{path}/*"));
+    }
+    debian.arg(format!("--customize-hook={} \"$1\"", setup().display()));
+    run(debian.arg(debian::SUITE).arg(&root).args(debian::mirror()))?;
+    for (pattern, name) in [("vmlinuz-", "kernel"), ("initrd.img-", "initrd")] {
+        let boot = fs::read_dir(root.join("boot")).map_err(|e| e.to_string())?.flatten();
+        let found = boot
+            .map(|entry| entry.path())
+            .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(pattern)));
+        let found = found.ok_or_else(|| format!("no {pattern}* in the guest's /boot"))?;
+        fs::rename(found, directory.join(name)).map_err(|e| e.to_string())?;
+    }
+    disk(&root, "root", DISK, &directory.join("disk"))?;
+    fs::remove_dir_all(&root).map_err(|e| e.to_string())
+}
+
+/// An ext4 file system with what a directory holds.
+fn disk(from: &Path, label: &str, mib: u32, file: &Path) -> Result<(), String> {
+    let mut make = Command::new("mke2fs");
+    make.args(["-q", "-t", "ext4", "-L", label, "-E", "root_owner=0:0", "-d"]).arg(from);
+    run(make.arg(file).arg(format!("{mib}M")))
+}
+
+/// The disk with the programs, and what is to be run.
+fn share(
+    temp: &Temp,
+    programs: &[(&'static str, PathBuf)],
+    binary: &Path,
+    names: &[&str],
+) -> Result<PathBuf, String> {
+    let directory = temp.path().join("share");
+    let mut variables = String::new();
+    let copy = |from: &Path, name: &str| {
+        fs::copy(from, directory.join(name)).map_err(|e| format!("copy {}: {e}", from.display()))
+    };
+    fs::create_dir(&directory).map_err(|e| e.to_string())?;
+    let mut size = copy(binary, "tests")?;
+    for (variable, program) in programs {
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        size += copy(program, &name)?;
+        variables += &format!("export {variable}=/tests/{name}\n");
+    }
+    copy(&programs::workspace().join("tests/vm/inside"), "inside")?;
+    for (name, text) in [("variables", variables), ("names", names.join("\n") + "\n")] {
+        fs::write(directory.join(name), text).map_err(|e| e.to_string())?;
+    }
+    let file = temp.path().join("share.ext4");
+    disk(&directory, "tests", (size >> 20) as u32 * 5 / 4 + 32, &file)?;
+    Ok(file)
+}
+
+/// Boots it, under KVM if that works, and waits for its end; gives what it wrote to its second serial line.
+fn boot(image: &Path, share: &Path, results: &Path) -> Result<String, String> {
+    // That KVM hangs is remembered, for this kernel.
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let hangs = image.join(format!("kvm-hangs-{}", release.trim()));
+    let kvm = File::options().read(true).write(true).open("/dev/kvm").is_ok() && !hangs.exists();
+    for accelerator in ["kvm", "tcg,thread=multi"].iter().skip(usize::from(!kvm)) {
+        let start = if *accelerator == "kvm" { START } else { LIMIT };
+        let mut qemu = qemu(image, share, results, accelerator)?;
+        let ended = wait(&mut qemu, results, start);
+        if ended.is_none() {
+            // Failing means that it ended just now.
+            let _ = qemu.kill();
+            qemu.wait().map_err(|e| e.to_string())?;
+        }
+        let text = fs::read_to_string(results).unwrap_or_default();
+        if *accelerator == "kvm" && !text.contains("begin") {
+            fs::write(&hangs, "").map_err(|e| e.to_string())?;
+            continue;
+        }
+        return Ok(text);
+    }
+    Err("KVM hangs, and qemu has no other way".into())
+}
+
+fn qemu(image: &Path, share: &Path, results: &Path, accelerator: &str) -> Result<Child, String> {
+    let console = results.with_file_name("console");
+    let drive = |file: &Path| format!("file={},format=raw,if=virtio,snapshot=on", file.display());
+    let serial = |file: &Path| format!("file:{}", file.display());
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args(["-M", "q35", "-smp", "2", "-m", "2048", "-nic", "none", "-no-reboot"]);
+    qemu.args(["-display", "none", "-monitor", "none", "-accel", accelerator]);
+    qemu.args(["-cpu", if accelerator == "kvm" { "host" } else { "max" }]);
+    qemu.arg("-kernel").arg(image.join("kernel")).arg("-initrd").arg(image.join("initrd"));
+    qemu.args(["-append", "root=LABEL=root rw console=ttyS0 quiet systemd.show_status=0"]);
+    qemu.args(["-drive", &drive(&image.join("disk")), "-drive", &drive(share)]);
+    qemu.args(["-serial", &serial(&console), "-serial", &serial(results)]);
+    // What it says of a KVM that doesn't work is no matter.
+    let spawned = qemu.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    spawned.map_err(|e| format!("run qemu-system-x86_64: {e}"))
+}
+
+/// Waits for the end; `None` if that takes too long, or the first test isn't reached within `start`.
+fn wait(qemu: &mut Child, results: &Path, start: Duration) -> Option<()> {
+    let began = Instant::now();
+    loop {
+        if qemu.try_wait().ok()?.is_some() {
+            return Some(());
+        }
+        let reached = || fs::read_to_string(results).is_ok_and(|text| text.contains("begin"));
+        if began.elapsed() > LIMIT || (began.elapsed() > start && !reached()) {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Reads `passed NAME`, `failed NAME`, `skipped NAME: REASON`, what failed ones said behind `| `, and `end`.
+fn parse(text: &str) -> Option<Results> {
+    let mut results = Results::default();
+    let mut said = String::new();
+    for line in text.lines().map(|line| line.trim_end_matches('\r')) {
+        match line.split_once(' ').unwrap_or((line, "")) {
+            ("passed", name) => results.passed.push(name.to_owned()),
+            ("failed", name) => drop(results.failed.insert(name.to_owned(), std::mem::take(&mut said))),
+            ("skipped", rest) => {
+                let (name, reason) = rest.split_once(": ").unwrap_or((rest, ""));
+                results.skipped.insert(name.to_owned(), reason.to_owned());
+            }
+            ("|", rest) => {
+                said.push_str(rest);
+                said.push('\n');
+            }
+            ("end", _) => return Some(results),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_read_up_to_the_end() {
+        let text = "begin\r\npassed a::b\r\n| why\r\n| not\r\nfailed c\r\nskipped d: needs e: f\r\nend\r\n";
+        let results = parse(text).unwrap();
+        assert_eq!(results.passed, ["a::b"]);
+        assert_eq!(results.failed["c"], "why\nnot\n");
+        assert_eq!(results.skipped["d"], "needs e: f");
+        assert_eq!(parse("begin\npassed a\n"), None);
+    }
+}
