@@ -8,6 +8,7 @@ mod attacks;
 mod bad_input;
 mod binary;
 mod binds;
+mod budget;
 mod cgroup;
 mod client;
 mod commands;
