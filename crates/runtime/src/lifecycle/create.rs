@@ -166,6 +166,7 @@ fn carry_out<'a>(
         Until::Started => Gate::Socket(socket::listen_seqpacket(&dir, "start").during(|| "rendezvous")?),
     };
     let writer = Writer::choose(&plan.namespaces);
+    let may_set_groups = writer.leaves_setgroups() && super::exec::may_set_groups("self", prepared.procfs())?;
     let score = OomScore::lend(prepared.procfs(), plan.process.oom_score_adj)?;
     let ignored = proc::ignored_signals(prepared.procfs())?;
     process::set_dumpable(false)?;
@@ -187,7 +188,7 @@ fn carry_out<'a>(
                 join: later,
                 state,
                 keep_keyring: options.no_new_keyring,
-                may_set_groups: writer.leaves_setgroups(),
+                may_set_groups,
                 preserve_fds: options.preserve_fds,
                 ignored,
                 waits,
