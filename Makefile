@@ -9,8 +9,10 @@ CARGO_TARGET_DIR ?= target
 # cargo-nextest and cargo-deny are installed here.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 # .cargo/config.toml sets build.target, so results lie in a folder of the host's name.
-HOST = $(shell rustc --print host-tuple)
+# Who installs with sudo may not have rustc, and make doesn't look for it where it looks for cargo.
+HOST = $(or $(shell PATH='$(PATH)' rustc --print host-tuple 2>/dev/null),$(shell uname -m)-unknown-linux-gnu)
 DOOR = $(CARGO_TARGET_DIR)/$(HOST)/release/forgeone
+SHARE = $(dir $(DOOR))share
 PROFILE := --locked --profile ci
 
 help: ## list what can be made
@@ -27,6 +29,10 @@ test: ## install what the tests need (as root; otherwise name it), run everythin
 	@.ci/prepare test
 	@cargo run --quiet $(PROFILE) --package testkit --bin suite </dev/null
 
+test-clients: ## the part of it that runs Podman, containerd, Docker and Buildah with forgeone
+	@.ci/prepare test
+	@cargo run --quiet $(PROFILE) --package testkit --bin suite clients </dev/null
+
 test-vm: ## run the tests of cgroups and systemd alone, in the guest
 	@.ci/prepare test
 	@cargo run --quiet $(PROFILE) --package testkit --bin suite guest </dev/null
@@ -42,12 +48,19 @@ check: ## check format, lints, documentation, licences and sources of dependenci
 	@.ci/lane rustdoc env RUSTDOCFLAGS='--deny warnings' cargo doc $(PROFILE) --workspace --no-deps --document-private-items
 	@.ci/lane deny .ci/deny
 
+man: build ## write manual pages and shell completions below target/.../release/share
+	@rm -rf $(SHARE)
+	@cargo run --quiet $(PROFILE) --package testkit --bin manual -- $(DOOR) $(SHARE) </dev/null
+
 install: ## install below PREFIX (/usr/local), inside DESTDIR if set
-	@if type cargo >/dev/null 2>&1; then $(MAKE) build; fi
+	@if type cargo >/dev/null 2>&1; then $(MAKE) man; fi
 	install -D -m 0755 $(DOOR) $(DESTDIR)$(PREFIX)/bin/forgeone
 	install -d -m 0755 $(DESTDIR)$(PREFIX)/libexec/forgeone
+	@test -d $(SHARE) || echo 'without manual pages and completion: make man writes them'
+	@test ! -d $(SHARE) || (cd $(SHARE) && find . -type f) | while read -r file; do \
+		install -D -m 0644 $(SHARE)/$$file $(DESTDIR)$(PREFIX)/share/$$file; done
 
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: help run build test test-vm test-vm-full check install clean
+.PHONY: help run build test test-clients test-vm test-vm-full check man install clean

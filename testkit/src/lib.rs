@@ -10,6 +10,7 @@
 //! | [`single`] | tests that need a process with one thread: a harness in place of libtest's |
 //! | [`guest`] | a virtual machine with systemd and cgroup v2, in which tests run that need them |
 //! | [`names`], [`temp`] | names by which things of tests are known; directories that go away |
+//! | [`manual`] | manual pages from the door's help |
 //! | [`programs`], [`elf`] | the programs under test, and what is in them |
 //!
 //! A test is written as if it were alone, and runs in a process of its own (cargo-nextest). It may panic at
@@ -26,6 +27,7 @@ pub mod door;
 pub mod elf;
 pub mod guest;
 pub mod leak;
+pub mod manual;
 pub mod names;
 pub mod privileged;
 pub mod probe;

@@ -256,6 +256,83 @@ fn recursive_binds_bring_what_is_mounted_below() {
     );
 }
 
+/// A mount with one below it, both with all the options that forbid something, or with none.
+fn tree(strict: bool) -> (Mounted, Temp) {
+    let source = Temp::new("tree");
+    let path = source.path().to_owned();
+    let all = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
+    let all = all | MountFlags::NODIRATIME | MountFlags::NOSYMFOLLOW;
+    let flags = if strict { all } else { MountFlags::empty() };
+    sys_mount::mount("tree", &path, "tmpfs", flags, None).unwrap();
+    let mounted = Mounted(path.clone());
+    fs::create_dir(path.join("below")).unwrap();
+    sys_mount::mount("tree", path.join("below"), "tmpfs", flags, None).unwrap();
+    for mount in [path.join("below"), path].into_iter().filter(|_| strict) {
+        sys_mount::mount_remount(mount, MountFlags::BIND | MountFlags::RDONLY | flags, None).unwrap();
+    }
+    // Dropped in this order.
+    (mounted, source)
+}
+
+#[test]
+fn each_recursive_option_changes_the_whole_tree() {
+    if !privileged::root() {
+        return;
+    }
+    own_host();
+    let (strict, lax) = (tree(true), tree(false));
+    // The word, on which tree, what it takes away and what it brings.
+    let cases = [
+        ("ratime", true, "noatime", "relatime"),
+        ("rdev", true, "nodev", ""),
+        ("rdiratime", true, "nodiratime", ""),
+        ("rexec", true, "noexec", ""),
+        ("rnoatime", false, "relatime", "noatime"),
+        ("rnodev", false, "", "nodev"),
+        ("rnodiratime", false, "", "nodiratime"),
+        ("rnoexec", false, "", "noexec"),
+        ("rnorelatime", false, "", ""),
+        ("rnostrictatime", true, "noatime", "relatime"),
+        ("rnosuid", false, "", "nosuid"),
+        ("rnosymfollow", false, "", "nosymfollow"),
+        ("rrelatime", true, "noatime", "relatime"),
+        ("rro", false, "rw", "ro"),
+        ("rrw", true, "ro", "rw"),
+        ("rstrictatime", false, "relatime", ""),
+        ("rsuid", true, "nosuid", ""),
+        ("rsymfollow", true, "nosymfollow", ""),
+    ];
+    let others = [
+        "rbind",
+        "relatime",
+        "remount",
+        "ridmap",
+        "ro",
+        "rprivate",
+        "rshared",
+        "rslave",
+        "runbindable",
+        "rw",
+    ];
+    let known = forgeone_runtime::fs::known_options();
+    let known: Vec<_> = known.filter(|word| word.starts_with('r') && !others.contains(word)).collect();
+    assert_eq!(cases.map(|(word, ..)| word).to_vec(), known, "all of them are here");
+    let source = |full| if full { strict.1.path() } else { lax.1.path() };
+    let bundle = cases.iter().fold(writable(), |bundle, (word, full, ..)| {
+        bundle.mount(mount(&format!("/o/{word}"), "bind", source(*full), &format!("rbind {word}")))
+    });
+    let seen = probed(bundle, &[]);
+    for (word, full, gone, new) in cases {
+        let base = if full { "noatime,nodev,nodiratime,noexec,nosuid,nosymfollow,ro" } else { "relatime,rw" };
+        let mut expected: Vec<_> =
+            base.split(',').chain([new]).filter(|o| *o != gone && !o.is_empty()).collect();
+        expected.sort_unstable();
+        for point in [format!("/o/{word}"), format!("/o/{word}/below")] {
+            assert_eq!(options_at(&seen, &point), expected.join(","), "{point}");
+        }
+    }
+}
+
 #[test]
 fn options_forbid_what_they_say() {
     if !privileged::root() {
@@ -312,6 +389,8 @@ fn mount_propagation_decides_what_crosses() {
         ("", "master", true, false),
         ("rshared", "shared", true, true),
         ("shared", "shared", true, true),
+        ("unbindable", "unbindable", false, false),
+        ("runbindable", "unbindable", false, false),
     ] {
         let source = source();
         let path = source.path();

@@ -50,7 +50,7 @@ pub(crate) fn group(pid: i32, controller: &str) -> PathBuf {
 }
 
 /// Whether v1 has these controllers, as the reference machine; otherwise the test is skipped.
-fn v1(controllers: &[&str]) -> bool {
+pub(crate) fn v1(controllers: &[&str]) -> bool {
     let hierarchies = hierarchies();
     let missing = controllers.iter().find(|controller| !hierarchies.contains_key(**controller));
     if let Some(controller) = missing {
@@ -377,7 +377,7 @@ fn processes_are_born_in_their_group_and_never_moved() {
 }
 
 /// A door whose commands all see the cgroups that a line of shell leaves mounted, in a mount namespace of their own.
-fn view(line: &str) -> (Temp, Door) {
+pub(crate) fn view(line: &str) -> (Temp, Door) {
     let temp = Temp::new("view");
     let file = temp.path().join("door");
     let forgeone = testkit::forgeone();
@@ -391,7 +391,7 @@ fn view(line: &str) -> (Temp, Door) {
 }
 
 const ONLY_V1: &str = "umount -l /sys/fs/cgroup/unified";
-const ONLY_V2: &str = "umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup";
+pub(crate) const ONLY_V2: &str = "umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup";
 
 /// A whole life in a view.
 fn lives(door: &Door) {

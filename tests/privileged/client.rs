@@ -116,9 +116,8 @@ fn the_runtime_itself_refuses_a_program_with_threads() {
             assert!(said.contains("more than one thread"), "{said}");
             assert_eq!(door.containers(), std::slice::from_ref(&other));
         }
-        let process = runtime.process_template(&other).unwrap();
-        let said =
-            runtime.exec(&other, &ExecOptions { process, ..ExecOptions::default() }).unwrap_err().to_string();
+        let exec = runtime.exec(&other, &ExecOptions::default(), &|own| Ok(own.clone()));
+        let said = exec.unwrap_err().to_string();
         assert!(said.contains("more than one thread"), "{said}");
     });
     assert_eq!(door.status(&other), "running");

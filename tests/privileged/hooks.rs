@@ -1,6 +1,6 @@
 //! `hooks`: when each runs, in which namespaces, with what, and what its failure does.
 
-use crate::running::{dir, prepared_by, read, refusal};
+use crate::running::{dir, prepared_by, read, refusal, runc};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -133,6 +133,53 @@ fn each_hook_runs_in_its_namespaces() {
     assert!(create.iter().zip(&host).all(|(inner, host)| inner != host), "{create:?}");
     assert_eq!(create.len(), 4, "before the root is changed: the path is the runtime's");
     assert_eq!((&start[..4], start[4].as_str()), (&create[..], "inside"), "after it");
+}
+
+/// The specification doesn't say where; these are runc's directories.
+#[test]
+fn each_hook_runs_in_the_directory_that_runc_runs_it_in() {
+    if !privileged::root() {
+        return;
+    }
+    let places = |runtime: Door| {
+        let mut scene = Scene::new().everywhere("readlink /proc/self/cwd > OUT/POINT");
+        scene.bundle = scene
+            .bundle
+            .map(|bundle| bundle.args(["true"]).edit(|config| config["process"]["cwd"] = json!("/tmp")));
+        runtime.ok(["run", "--bundle", dir(scene.bundle()), &runtime.id("places")]);
+        let bundle = dir(scene.bundle());
+        POINTS.map(|point| scene.read(point).replace(bundle, "BUNDLE"))
+    };
+    let expected = ["BUNDLE", "BUNDLE", "BUNDLE/rootfs", "/tmp", "BUNDLE", "BUNDLE"];
+    assert_eq!(places(Door::new()), expected);
+    if let Some(runc) = runc() {
+        assert_eq!(places(runc), expected, "runc's own");
+    }
+}
+
+/// Unlike runc's, whatever directory `start` and `delete` are called in; a bundle that is gone is no reason not to run.
+#[test]
+fn hooks_run_in_the_bundle_wherever_the_caller_is() {
+    if !privileged::root() {
+        return;
+    }
+    let scene = Scene::new().with("poststart", "pwd > OUT/poststart").with("poststop", "pwd > OUT/poststop");
+    let door = Door::new();
+    let id = door.id("elsewhere");
+    door.ok(["create", "--bundle", dir(scene.bundle()), &id]);
+    door.finish(door.command(["start", &id]).current_dir("/usr"));
+    assert_eq!(scene.read("poststart"), dir(scene.bundle()));
+    door.finish(door.command(["delete", "--force", &id]).current_dir("/usr"));
+    assert_eq!(scene.read("poststop"), dir(scene.bundle()));
+
+    let id = door.id("gone");
+    door.ok(["create", "--bundle", dir(scene.bundle()), &id]);
+    let moved = scene.bundle().path().with_extension("moved");
+    std::fs::rename(scene.bundle().path(), &moved).unwrap();
+    let deleted = door.finish(door.command(["delete", "--force", &id]).current_dir("/usr"));
+    std::fs::rename(&moved, scene.bundle().path()).unwrap();
+    assert_eq!((deleted.code, deleted.stderr.as_str()), (0, ""));
+    assert_eq!(scene.read("poststop"), "/usr");
 }
 
 #[test]

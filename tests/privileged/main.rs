@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a test talks to who reads its output")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod as_runc;
 mod attacks;
 mod bad_input;
 mod binary;
@@ -11,23 +12,30 @@ mod cgroup;
 mod client;
 mod commands;
 mod compare;
+mod contract;
 mod debian;
 mod events;
+mod exec;
 mod fallback;
 mod hooks;
+mod idmap;
 mod inside;
+mod intel_rdt;
 mod leaks;
 mod lifecycle;
+mod memory_policy;
 mod mounts;
 mod namespaces;
+mod netdevices;
+mod notify;
 mod parallel;
-mod podman;
 mod process;
 mod rootfs;
 mod rootless;
 mod running;
 mod schema;
 mod seccomp;
+mod service;
 mod starting;
 mod state_root;
 mod systemd;

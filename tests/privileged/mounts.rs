@@ -32,7 +32,7 @@ fn what_does_not_fit_is_refused_by_name() {
         (mount("/m", "tmpfs", "tmpfs", "nosuchoption"), "nosuchoption"),
         (mount("/m", "bind", source.path(), "bind nosuchoption"), "mounts[7].options"),
         (mount("/m", "bind", source.path(), "bind tmpcopyup"), "mounts[7].options"),
-        (mount("/m", "bind", source.path(), "bind idmap"), "mounts[7].options"),
+        (mount("/m", "bind", source.path(), "bind idmap"), "mounts[7].options: \"idmap\": needs uidMappings"),
         (mount("/proc", "tmpfs", "tmpfs", ""), "mounts[7].destination"),
         (mount("/proc", "bind", source.path(), "bind"), "mounts[7] \"/proc\""),
         (mount("/proc/self", "bind", source.path(), "bind"), "mounts[7].destination"),
@@ -326,4 +326,34 @@ fn overlay_is_mounted_with_its_layers() {
     assert_eq!(shell(bundle, "cat /data/file; echo upper >/data/file"), "lower\n");
     assert_eq!(fs::read_to_string(layers.path().join("upper/file")).unwrap(), "upper\n");
     assert!(!fs::metadata(layers.path().join("upper/file")).unwrap().file_type().is_char_device());
+}
+
+/// Without SELinux as under runc: what takes the label as an option is refused by the kernel, the rest goes without.
+#[test]
+fn a_label_is_given_to_what_can_bear_it() {
+    if !privileged::root() {
+        return;
+    }
+    if fs::exists("/sys/fs/selinux/enforce").unwrap() {
+        return testkit::skip("is about a kernel without SELinux");
+    }
+    let labelled = |kinds: &[&str]| {
+        Bundle::busybox().edit(|config| {
+            config["linux"]["mountLabel"] = json!("system_u:object_r:container_file_t:s0:c1,c2");
+            let mounts = config["mounts"].as_array_mut().unwrap();
+            mounts.retain(|mount| kinds.contains(&mount["type"].as_str().unwrap()));
+            mounts.iter_mut().for_each(|mount| {
+                if mount["type"] == "mqueue" {
+                    mount["destination"] = json!("/mnt");
+                }
+            });
+            config["linux"]["maskedPaths"] = json!([]);
+        })
+    };
+    assert_eq!(shell(labelled(&["proc", "sysfs", "mqueue"]).writable(), "ls /mnt; echo runs"), "runs\n");
+    let said = refused(&labelled(&["proc", "tmpfs"]));
+    assert!(
+        said.contains("mounts[1] \"/dev\" (tmpfs)") && said.contains("c1,c2") && said.contains("EINVAL"),
+        "{said}"
+    );
 }

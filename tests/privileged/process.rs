@@ -400,6 +400,72 @@ fn a_real_time_program_runs_as_such() {
 }
 
 #[test]
+fn a_program_with_a_deadline_runs_as_such() {
+    if !privileged::root() || !privileged::capability("CAP_SYS_NICE", 23) {
+        return;
+    }
+    let times = json!({ "policy": "SCHED_DEADLINE", "runtime": 1_000_000, "deadline": 50_000_000, "period": 100_000_000 });
+    let output = run(&with(Bundle::probe(), "scheduler", times));
+    if output.stderr.contains("process.scheduler: sched_setattr") {
+        return skip(format_args!("needs a machine that admits deadlines: {}", output.stderr.trim()));
+    }
+    assert_eq!(output.json()["process"]["scheduling_policy"], 6, "{}", output.stderr);
+}
+
+#[test]
+fn scheduling_that_means_nothing_is_refused_by_field_before_anything_is_made() {
+    if !privileged::root() {
+        return;
+    }
+    for (scheduler, field) in [
+        (json!({ "policy": "SCHED_OTHER", "nice": 20 }), "nice"),
+        (json!({ "policy": "SCHED_BATCH", "priority": 1 }), "priority"),
+        (json!({ "policy": "SCHED_FIFO", "priority": 100 }), "priority"),
+        (json!({ "policy": "SCHED_OTHER", "deadline": 1 }), "deadline"),
+        (json!({ "policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_NEVER"] }), "flags"),
+    ] {
+        let error = refusal(&with(Bundle::busybox(), "scheduler", scheduler));
+        assert!(error.contains(&format!("process.scheduler.{field}: ")), "{error}");
+    }
+}
+
+#[test]
+fn exec_has_the_scheduler_and_the_io_priority_of_the_config() {
+    if !privileged::root() {
+        return;
+    }
+    let bundle = with(Bundle::busybox(), "scheduler", json!({ "policy": "SCHED_BATCH", "nice": 3 }));
+    let bundle = with(bundle, "ioPriority", json!({ "class": "IOPRIO_CLASS_BE", "priority": 1 }));
+    let running = Running::of(bundle);
+    let line = "read stat < /proc/self/stat; set -- $stat; echo ${41} ${19}; ionice";
+    assert_eq!(running.says(line), "3 3\nbest-effort: prio 1");
+}
+
+#[test]
+fn a_session_keyring_of_its_own_is_joined_by_exec_and_can_be_left_away() {
+    if !privileged::root() {
+        return;
+    }
+    let open = |bundle: Bundle| bundle.edit(|config| config["linux"]["maskedPaths"] = json!([]));
+    let grep = "grep -E ' keyring +_ses' /proc/keys | cut -d' ' -f1";
+    let bundle = open(Bundle::busybox().with_probe());
+    let door = Door::new();
+    let id = door.id("keyring");
+    let named = |options: &[&str]| {
+        let args = [&["run"][..], options, &["--bundle", dir(&bundle), &id]].concat();
+        let seen = door.ok(args).json();
+        seen["keyrings"].as_array().unwrap().contains(&json!(format!("_ses.{id}")))
+    };
+    assert!(named(&[]), "named by the container");
+    assert!(!named(&["--no-new-keyring"]), "the caller's");
+    // The same ring, by its serial number, for init's shell and for one that joins.
+    let shell = open(Bundle::busybox()).shell(&format!("{grep}; exec sleep 1000"));
+    let output = door.ok(["run", "--detach", "--bundle", dir(&shell), &id]);
+    testkit::eventually("the shell has looked", || !output.stdout_now().is_empty());
+    assert_eq!(door.ok(["exec", &id, "sh", "-c", grep]).stdout, output.stdout_now());
+}
+
+#[test]
 fn the_io_priority_is_what_the_config_says() {
     if !privileged::root() {
         return;
@@ -414,7 +480,7 @@ fn the_io_priority_is_what_the_config_says() {
     }
     let error =
         refusal(&with(Bundle::busybox(), "ioPriority", json!({ "class": "IOPRIO_CLASS_BE", "priority": 8 })));
-    assert!(error.contains("process.ioPriority.priority: \"8\""), "{error}");
+    assert!(error.contains("process.ioPriority.priority: 8 is not"), "{error}");
 }
 
 #[test]
@@ -428,6 +494,7 @@ fn a_32_bit_personality_shows_in_the_machine_name() {
     };
     assert_eq!(says(personality("LINUX32"), "uname -m"), "i686");
     assert_eq!(says(personality("LINUX"), "uname -m"), "x86_64");
+    assert_eq!(Running::of(personality("LINUX32")).says("uname -m"), "i686", "exec has the same");
     let error = refusal(&personality("BSD"));
     assert!(error.contains("linux.personality.domain: \"BSD\""), "{error}");
 }

@@ -1,8 +1,8 @@
 //! `linux.seccomp`: what the filter does to system calls made inside.
 
-use crate::running::{Running, dir, refusal, run, says, seen};
+use crate::running::{Running, dir, prepared_by, refusal, run, says, seen};
 use serde_json::{Value, json};
-use testkit::{Bundle, Door, privileged};
+use testkit::{Bundle, Door, privileged, skip};
 
 /// A bundle with this filter; a program that runs as root without no_new_privs is the harder case, so it is the usual.
 fn filtered(bundle: Bundle, seccomp: Value) -> Bundle {
@@ -141,9 +141,15 @@ fn loading_the_filter_leaves_no_right_behind() {
     if !privileged::root() {
         return;
     }
-    for capabilities in [json!({}), json!({ "bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"] })] {
-        let bundle = filtered(Bundle::probe(), large())
-            .edit(|config| config["process"]["capabilities"] = capabilities);
+    let one = json!({ "bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"] });
+    let all = ["bounding", "permitted", "inheritable", "effective", "ambient"];
+    let ambient: serde_json::Map<_, _> =
+        all.iter().map(|set| ((*set).to_owned(), json!(["CAP_KILL"]))).collect();
+    for (capabilities, uid) in [(json!({}), 0), (one.clone(), 0), (one, 1000), (json!(ambient), 1000)] {
+        let bundle = filtered(Bundle::probe(), large()).edit(|config| {
+            config["process"]["capabilities"] = capabilities;
+            config["process"]["user"] = json!({ "uid": uid, "gid": uid });
+        });
         let plain = seen(&bundle);
         let bundle = bundle.edit(|config| drop(config["linux"].as_object_mut().unwrap().remove("seccomp")));
         assert_eq!(plain["credentials"], seen(&bundle)["credentials"], "as without a filter");
@@ -173,12 +179,93 @@ fn a_profile_that_asks_for_what_is_not_there_is_refused_by_name() {
     }
     let rule = |action: &str, names: &[&str]| allowing_but(json!({ "names": names, "action": action }));
     for (profile, expected) in [
-        (rule("SCMP_ACT_NOTIFY", &["mkdir"]), "SCMP_ACT_NOTIFY"),
         (rule("SCMP_ACT_NO_SUCH", &["mkdir"]), "SCMP_ACT_NO_SUCH"),
         (json!({ "defaultAction": "SCMP_ACT_NO_SUCH" }), "SCMP_ACT_NO_SUCH"),
     ] {
         let error = refusal(&filtered(Bundle::busybox(), profile));
         assert!(error.contains("linux.seccomp") && error.contains(expected), "{error}");
+    }
+}
+
+/// What the kernel's log says of a process's filter.
+fn records(pid: &Value) -> usize {
+    let log = std::process::Command::new("dmesg").output().unwrap();
+    let log = String::from_utf8_lossy(&log.stdout).into_owned();
+    let of = format!(" pid={pid} ");
+    log.lines().filter(|line| line.contains("type=1326") && line.contains(&of)).count()
+}
+
+#[test]
+fn refused_system_calls_are_logged_where_the_flag_is_set() {
+    if !privileged::root() || !privileged::program("dmesg", "util-linux") {
+        return;
+    }
+    let door = Door::new();
+    let logged = |action: &str, flags: Value| {
+        let mut profile = allowing_but(json!({ "names": ["mkdir", "mkdirat"], "action": action }));
+        profile["flags"] = flags;
+        let bundle = filtered(Bundle::busybox(), profile).args(["mkdir", "/dev/shm/x"]);
+        let id = door.id("logged");
+        door.ok(["create", "--bundle", dir(&bundle), &id]);
+        let pid = door.state(&id)["pid"].clone();
+        door.ok(["start", &id]);
+        door.await_status(&id, "stopped");
+        door.ok(["delete", &id]);
+        records(&pid)
+    };
+    if logged("SCMP_ACT_LOG", json!([])) == 0 {
+        return skip("needs a kernel log that has the records of filters");
+    }
+    assert_eq!(logged("SCMP_ACT_ERRNO", json!([])), 0);
+    assert_eq!(logged("SCMP_ACT_ERRNO", json!(["SECCOMP_FILTER_FLAG_LOG"])), 1);
+}
+
+#[test]
+fn speculation_is_mitigated_only_where_the_profile_does_not_allow_it() {
+    if !privileged::root() {
+        return;
+    }
+    let state = std::fs::read_to_string("/sys/devices/system/cpu/vulnerabilities/spec_store_bypass");
+    if !state.is_ok_and(|state| state.contains("seccomp")) {
+        return skip("needs a CPU and a kernel that mitigate speculative store bypass for filters");
+    }
+    let line = "grep Speculation_Store_Bypass /proc/self/status";
+    let seen = |flags: Option<Value>| {
+        let mut profile = allowing_but(json!({ "names": ["mkdir"], "action": "SCMP_ACT_ERRNO" }));
+        if let Some(flags) = flags {
+            profile["flags"] = flags;
+        }
+        says(filtered(Bundle::busybox(), profile), line).contains("vulnerable")
+    };
+    assert!(!seen(Some(json!([]))));
+    assert!(seen(Some(json!(["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]))) && seen(None), "as with runc");
+}
+
+#[test]
+fn the_flags_of_the_profile_are_what_the_filter_is_loaded_with() {
+    if !privileged::root() || !privileged::program("strace", "strace") {
+        return;
+    }
+    let door = Door::new();
+    let all = ["LOG", "SPEC_ALLOW", "TSYNC"].map(|flag| format!("SECCOMP_FILTER_FLAG_{flag}"));
+    for (flags, expected) in [
+        (json!(null), ", SECCOMP_FILTER_FLAG_SPEC_ALLOW, {"),
+        (json!([]), ", 0, {"),
+        (json!(["SECCOMP_FILTER_FLAG_LOG"]), ", SECCOMP_FILTER_FLAG_LOG, {"),
+        // The program has one thread when it is loaded: there is nothing to synchronise.
+        (json!(["SECCOMP_FILTER_FLAG_TSYNC"]), ", 0, {"),
+        (json!(all), ", SECCOMP_FILTER_FLAG_LOG|SECCOMP_FILTER_FLAG_SPEC_ALLOW, {"),
+    ] {
+        let mut profile = allowing_but(json!({ "names": ["mkdir"], "action": "SCMP_ACT_ERRNO" }));
+        profile["flags"] = flags;
+        let bundle = filtered(Bundle::busybox(), profile).args(["true"]);
+        let trace = door.directory().join("trace");
+        let line = format!("exec strace -f -o {} -e trace=seccomp \"$@\"", trace.display());
+        let id = door.id("flags");
+        let args = ["run", "--bundle", dir(&bundle), &id];
+        assert_eq!(door.finish(&mut prepared_by(&line, &door, &args)).code, 0);
+        let trace = std::fs::read_to_string(&trace).unwrap();
+        assert!(trace.contains(&format!("SECCOMP_SET_MODE_FILTER{expected}")), "{expected}: {trace}");
     }
 }
 

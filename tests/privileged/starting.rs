@@ -211,6 +211,47 @@ fn run_ends_with_its_program_whatever_stays_in_the_background() {
     assert!(door.containers().is_empty());
 }
 
+/// Seen by such a process itself: the program prints whose child it was, and whose the one that it left behind is.
+#[test]
+fn what_stays_in_the_background_is_adopted_unless_told_otherwise() {
+    if !privileged::root() {
+        return;
+    }
+    let line =
+        "left=$( (sleep 1000 >/dev/null & echo $!) ); echo $PPID; cut -d' ' -f4 /proc/$left/stat; kill $left";
+    let bundle = Bundle::busybox().shell(line).edit(|config| {
+        config["linux"]["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != "pid");
+    });
+    let door = Door::new();
+    for (words, adopted) in [(&["run"][..], true), (&["run", "--no-subreaper"], false)] {
+        let id = door.id("adopted");
+        let output = door.ok([words, &["--bundle", bundle.path().to_str().unwrap(), &id]].concat());
+        let (door_pid, parent) = output.stdout.trim_end().split_once('\n').unwrap();
+        assert_eq!(door_pid == parent, adopted, "{words:?}: {}", output.stdout);
+    }
+}
+
+/// Who possesses a key by the session keyring sees it.
+#[test]
+fn the_callers_keyring_is_the_containers_if_asked_for() {
+    if !privileged::root() || !privileged::program("keyctl", "keyutils") {
+        return;
+    }
+    let bundle = Bundle::busybox().args(["cat", "/proc/keys"]);
+    let bundle = bundle.edit(|config| config["linux"]["maskedPaths"] = serde_json::json!([]));
+    let door = Door::new();
+    let line = "key=$(keyctl add user forgeone-test-kept secret @s) && keyctl setperm $key 0x3f000000 && exec \"$@\"";
+    for (option, seen) in [("--no-new-keyring", true), ("--no-new-keyring=false", false)] {
+        let id = door.id("keyring");
+        let plain = door.command(["run", option, "--bundle", bundle.path().to_str().unwrap(), &id]);
+        let mut keyctl = Command::new("keyctl");
+        keyctl.args(["session", "-", "sh", "-c", line, "sh"]).arg(plain.get_program()).args(plain.get_args());
+        let output = door.finish(keyctl.stdin(Stdio::null()));
+        assert_eq!(output.code, 0, "{}", output.stderr);
+        assert_eq!(output.stdout.contains("forgeone-test-kept"), seen, "{option}: {}", output.stdout);
+    }
+}
+
 #[test]
 fn the_default_state_root_is_made_where_it_is_missing() {
     if !privileged::root() {

@@ -245,10 +245,10 @@ fn a_root_behind_a_closed_directory_is_reached() {
 }
 
 /// A process in a user namespace of its own, to join it.
-struct Holder(std::process::Child);
+pub(crate) struct Holder(std::process::Child);
 
 impl Holder {
-    fn new(first: u32) -> Self {
+    pub(crate) fn new(first: u32) -> Self {
         let mut unshare = std::process::Command::new("unshare");
         // With a map by the test, as root may write any.
         let child = unshare.args(["--user", "sleep", "1000"]).stdin(Stdio::null()).spawn().unwrap();
@@ -263,7 +263,7 @@ impl Holder {
         holder
     }
 
-    fn namespace(&self) -> String {
+    pub(crate) fn namespace(&self) -> String {
         format!("/proc/{}/ns/user", self.0.id())
     }
 }

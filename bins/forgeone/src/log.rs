@@ -8,6 +8,7 @@ use crate::output::printable;
 use forgeone_runtime::{Result, clock};
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 
 /// How entries are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +35,8 @@ impl Log {
             Some(other) => return Err(usage(format!("option --log-format is text or json, not {other:?}"))),
         };
         let open = |path: &std::path::Path| {
-            let file = File::options().create(true).append(true).open(path);
+            // The mode is runc's: others may read it, whatever the umask lets them.
+            let file = File::options().create(true).append(true).mode(0o644).open(path);
             file.map_err(|e| usage(format!("option --log: {}: {e}", path.display())))
         };
         let file = global.value("log").map(std::path::Path::new).map(open).transpose()?;

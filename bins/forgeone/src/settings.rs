@@ -79,15 +79,6 @@ fn honours_runtime_dir(around: &Surroundings) -> bool {
         || ((around.in_user_namespace)() && (around.variable)("USER").is_none_or(|user| user != "root"))
 }
 
-/// Whether this process's user namespace is not the initial one, which maps all ids to themselves.
-pub(crate) fn in_user_namespace() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !maps_all(&map))
-}
-
-fn maps_all(uid_map: &str) -> bool {
-    uid_map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
-}
-
 /// The absolute path without `.` and `..`, by its words alone.
 fn clean(path: &Path) -> std::io::Result<PathBuf> {
     let mut out = PathBuf::from("/");
@@ -166,14 +157,6 @@ mod tests {
             let error = root(&["--root", dir], &[], 0, false).unwrap_err();
             assert!(error.to_string().ends_with("is the root directory"), "{error}");
         }
-    }
-
-    #[test]
-    fn only_the_initial_user_namespace_maps_all() {
-        assert!(maps_all("         0          0 4294967295\n"));
-        assert!(!maps_all("         0       1000          1\n"));
-        assert!(!maps_all("         0     100000      65536\n     65536       1000          1\n"));
-        assert!(!maps_all(""));
     }
 
     #[test]

@@ -6,14 +6,27 @@
 
 use serde_json::Value;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use testkit::Temp;
 
 /// Every command, in the order of the help.
 const COMMANDS: &[&str] = &[
-    "create", "start", "run", "exec", "state", "kill", "pause", "resume", "delete", "list", "ps", "spec",
+    "create",
+    "start",
+    "run",
+    "exec",
+    "state",
+    "kill",
+    "pause",
+    "resume",
+    "delete",
+    "list",
+    "ps",
+    "spec",
     "features",
+    "completion",
 ];
 
 /// The door in a directory of its own, with nothing in its environment.
@@ -62,9 +75,9 @@ fn what_is_not_understood_is_one_line_and_runcs_status() {
         (&["help", "bogus"], 3, "unknown command bogus; see 'forgeone --help'"),
         (&["--bogus"], 1, "unknown option --bogus; see 'forgeone --help'"),
         (
-            &["exec", "--cgroup", "a", "x", "sh"],
+            &["exec", "--cgroups", "a", "x", "sh"],
             1,
-            "exec: unknown option --cgroup; see 'forgeone exec --help'",
+            "exec: unknown option --cgroups; see 'forgeone exec --help'",
         ),
         (&["state"], 1, "state: missing <container-id>; see 'forgeone state --help'"),
         (&["state", "a", "b"], 1, "state: unexpected argument b; see 'forgeone state --help'"),
@@ -190,6 +203,56 @@ fn a_failure_is_written_to_the_log_too() {
     );
 }
 
+/// As containerd's and CRI-O's decoders want it: a JSON value after the other, with these keys and a time of RFC 3339.
+/// The last one of level error is what they show.
+#[test]
+fn entries_are_as_clients_decode_them() {
+    let door = Door::new();
+    let write = |words: &[&str]| {
+        let words = [&["--debug", "--log", "log.json", "--log-format", "json"], words].concat();
+        door.run(&words)
+    };
+    write(&["list"]);
+    write(&["state", "nobody"]);
+    write(&["state", "\u{1b}\"\\"]);
+    let text = fs::read_to_string(door.dir().join("log.json")).unwrap();
+    let entries: Vec<Value> =
+        serde_json::Deserializer::from_str(&text).into_iter().collect::<Result<_, _>>().unwrap();
+    assert_eq!(entries.len(), text.lines().count(), "one a line");
+    for entry in &entries {
+        assert_eq!(entry.as_object().unwrap().keys().collect::<Vec<_>>(), ["level", "msg", "time"]);
+        assert!(["debug", "warning", "error"].contains(&entry["level"].as_str().unwrap()), "{entry}");
+        let time: Vec<_> = entry["time"].as_str().unwrap().split(['-', 'T', ':', '.', 'Z']).collect();
+        let digits = time[..7].iter().map(|part| part.parse::<u32>().map(|_| part.len()));
+        assert_eq!(digits.collect::<Result<Vec<_>, _>>(), Ok(vec![4, 2, 2, 2, 2, 2, 9]), "{entry}");
+    }
+    let errors: Vec<_> = entries.iter().filter(|entry| entry["level"] == "error").collect();
+    assert_eq!(errors.len(), 2);
+    assert!(errors[0]["msg"].as_str().unwrap().contains("container \"nobody\" does not exist"));
+    assert!(errors[1]["msg"].as_str().unwrap().starts_with("state: container id "), "{}", errors[1]);
+    assert!(text.starts_with("{\"level\":\"debug\",\"msg\":\"") && text.ends_with("\"}\n"), "{text}");
+}
+
+/// A log that is made may be read by others and written by nobody else, even without a umask; one that is there keeps
+/// its mode.
+#[test]
+fn a_log_is_made_with_runcs_mode() {
+    let door = Door::new();
+    let mode = || fs::metadata(door.dir().join("log")).unwrap().permissions().mode() & 0o777;
+    let script = "umask 0; exec \"$0\" --log log list";
+    let run = || {
+        Command::new("sh")
+            .args(["-c", script, env!("CARGO_BIN_EXE_forgeone")])
+            .current_dir(door.dir())
+            .output()
+    };
+    run().unwrap();
+    assert_eq!(mode(), 0o644);
+    fs::set_permissions(door.dir().join("log"), fs::Permissions::from_mode(0o600)).unwrap();
+    run().unwrap();
+    assert_eq!(mode(), 0o600);
+}
+
 #[test]
 fn json_on_standard_error_is_one_entry() {
     let output = Door::new().run(&["--log-format", "json", "state", "nobody"]);
@@ -200,9 +263,15 @@ fn json_on_standard_error_is_one_entry() {
 #[test]
 fn a_log_that_can_not_be_opened_is_a_failure() {
     let door = Door::new();
-    let output = door.run(&["--log", "missing/log", "list"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).starts_with("forgeone: option --log: missing/log: No such file"));
+    for (log, cause) in
+        [("missing/log", "No such file"), (".", "Is a directory"), ("/proc/version/x", "Not a directory")]
+    {
+        let output = door.run(&["--log", log, "list"]);
+        assert_eq!(output.status.code(), Some(1));
+        let line = text(&output.stderr);
+        assert!(line.starts_with(&format!("forgeone: option --log: {log}: {cause}")), "{line}");
+        assert_eq!(line.lines().count(), 1, "{line}");
+    }
 }
 
 #[test]

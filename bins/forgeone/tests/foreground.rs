@@ -9,13 +9,15 @@
 #[path = "../src/foreground/mod.rs"]
 mod foreground;
 
-/// The door's log, of which the foreground uses one method.
+/// The door's log, of which the foreground uses two methods.
 mod log {
     #[derive(Debug)]
     pub(crate) struct Log;
 
     impl Log {
         pub(crate) fn debug(&self, _: impl FnOnce() -> String) {}
+
+        pub(crate) fn warn(&self, _: &str) {}
     }
 }
 
@@ -71,7 +73,7 @@ fn start(script: &str, terminal: Option<Pty>) -> Started {
         }
         panic!("{}", process::execve(c"/bin/sh", &words, &[c"PATH=/usr/bin:/bin".to_owned()]));
     });
-    Started { pid: child.pid, pidfd: child.pidfd, terminal: master, warnings: Vec::new() }
+    Started { pid: child.pid, pidfd: child.pidfd, terminal: master, notify: None, warnings: Vec::new() }
 }
 
 /// Becomes the leader of a session that has this terminal for its streams.

@@ -106,6 +106,8 @@ impl Client {
         if let Some(rootless) = self.settings.rootless {
             command.arg(format!("--rootless={rootless}"));
         }
+        // Whoever this program is a service of is told by itself.
+        command.env_remove("NOTIFY_SOCKET");
         command.arg(name).stdin(Stdio::null()).stdout(Stdio::null());
         command
     }

@@ -5,6 +5,7 @@
 //!
 //! Source: <https://github.com/opencontainers/runtime-spec>, `features.md` and `features-linux.md`.
 
+use crate::plan::memory;
 use crate::security::seccomp;
 use crate::{fs, spec::VERSION};
 use forgeone_sys::credentials::CAPABILITIES;
@@ -20,10 +21,6 @@ const HOOKS: &[&str] =
 
 /// Namespace types of `linux.namespaces`.
 const NAMESPACES: &[&str] = &["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"];
-
-/// What the filter compiler understands and the plan refuses, since nobody listens yet: notification, and the flag
-/// that is for it alone.
-const NO_LISTENER: &[&str] = &["SCMP_ACT_NOTIFY", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"];
 
 /// The document that `features` prints; annotations name the runtime and, where it is known, its commit.
 pub fn document(version: &str, commit: Option<&str>) -> Value {
@@ -49,22 +46,24 @@ fn linux() -> Value {
         "seccomp": filter(),
         "apparmor": { "enabled": false },
         "selinux": { "enabled": false },
-        "intelRdt": { "enabled": false, "schemata": false, "monitoring": false },
-        "mountExtensions": { "idmap": { "enabled": false } },
-        "netDevices": { "enabled": false },
+        "intelRdt": { "enabled": true, "schemata": true, "monitoring": true },
+        "mountExtensions": { "idmap": { "enabled": true } },
+        "memoryPolicy": {
+            "modes": memory::modes().collect::<Vec<_>>(),
+            "flags": memory::flags().collect::<Vec<_>>(),
+        },
+        "netDevices": { "enabled": true },
     })
 }
 
 fn filter() -> Value {
-    let built = |name: &&str| !NO_LISTENER.contains(name);
-    let flags: Vec<_> = seccomp::flags().filter(|(name, _)| built(name)).collect();
-    let supported = flags.iter().filter(|(_, value)| seccomp_flags_supported(*value));
+    let supported = seccomp::flags().filter(|(_, value)| seccomp_flags_supported(*value));
     json!({
         "enabled": true,
-        "actions": seccomp::actions().filter(built).collect::<Vec<_>>(),
+        "actions": seccomp::actions().collect::<Vec<_>>(),
         "operators": seccomp::operators().collect::<Vec<_>>(),
         "archs": seccomp::arch::KNOWN,
-        "knownFlags": flags.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        "knownFlags": seccomp::flags().map(|(name, _)| name).collect::<Vec<_>>(),
         "supportedFlags": supported.map(|(name, _)| name).collect::<Vec<_>>(),
     })
 }
@@ -82,17 +81,9 @@ mod tests {
     }
 
     #[test]
-    fn what_the_plan_refuses_is_not_claimed() {
-        let document = document("0.1.0", None).to_string();
-        for word in NO_LISTENER.iter().chain(&["\"idmap\",", "ridmap"]) {
-            assert!(!document.contains(word), "{word}");
-        }
-    }
-
-    #[test]
     fn what_is_not_built_is_said_to_be_so() {
         let document = document("0.1.0", None);
-        for path in ["/linux/apparmor/enabled", "/linux/intelRdt/enabled"] {
+        for path in ["/linux/apparmor/enabled", "/linux/selinux/enabled"] {
             assert_eq!(document.pointer(path), Some(&Value::Bool(false)), "{path}");
         }
     }

@@ -21,7 +21,7 @@ pub use rustix::stdio::{stderr, stdin, stdout};
 use crate::error::{Errno, Fail, Result, retry, with_c_str};
 use crate::show::{self, Flags, Text};
 use rustix::path::Arg;
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -161,10 +161,12 @@ pub fn linkat(
     })
 }
 
-/// `access(2)` for executing: with the real user's rights.
+/// `faccessat2(2)` for executing, with the rights that execve(2) would have: capabilities count. Before Linux 5.8 they
+/// don't, since `access(2)` answers for the real user.
 pub fn may_execute(path: impl Arg) -> Result<()> {
-    with_c_str("access", path, |path| {
-        rustix::fs::access(path, rustix::fs::Access::EXEC_OK).fail(|| format!("access({}, X_OK)", Text(path)))
+    with_c_str("faccessat2", path, |path| {
+        rustix::fs::accessat(CWD, path, rustix::fs::Access::EXEC_OK, AtFlags::EACCESS)
+            .fail(|| format!("faccessat2(AT_FDCWD, {}, X_OK, AT_EACCESS)", Text(path)))
     })
 }
 
@@ -205,5 +207,13 @@ pub fn fchmodat(dir: impl AsFd, path: impl Arg, mode: u32) -> Result<()> {
         let mode = Mode::from_raw_mode(mode);
         rustix::fs::chmodat(&dir, path, mode, AtFlags::empty())
             .fail(|| format!("fchmodat({}, {}, {})", show::fd(&dir), Text(path), show::mode(mode)))
+    })
+}
+
+/// `setxattr(2)`: sets an extended attribute; a symbolic link at `path` is followed.
+pub fn setxattr(path: impl Arg, name: &CStr, value: &[u8]) -> Result<()> {
+    with_c_str("setxattr", path, |path| {
+        rustix::fs::setxattr(path, name, value, rustix::fs::XattrFlags::empty())
+            .fail(|| format!("setxattr({}, {}, {}, 0)", Text(path), Text(name), show::data(value)))
     })
 }

@@ -1,4 +1,9 @@
-//! Network interfaces, as far as every container needs them; links and addresses are netlink's.
+//! Network interfaces: the loopback interface of every container, and links and addresses by netlink.
+
+mod message;
+mod route;
+
+pub use route::{Address, Link, Route};
 
 use crate::error::{Fail, Result, check};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};

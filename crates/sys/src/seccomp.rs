@@ -1,4 +1,8 @@
-//! Loading seccomp filters.
+//! Loading seccomp filters, and answering for them.
+
+mod notify;
+
+pub use notify::{Answer, Notification, seccomp_notify_add_fd, seccomp_notify_receive, seccomp_notify_send};
 
 use crate::error::{Errno, Error, Fail, Result, check};
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -32,6 +36,9 @@ pub mod flag {
     /// Only fatal signals interrupt a call that a listener has taken.
     pub const WAIT_KILLABLE_RECV: u64 = 32;
 }
+
+/// The number of `seccomp(2)`, as a tracer sees it.
+pub const SYS_SECCOMP: u64 = libc::SYS_seccomp as u64;
 
 /// `struct sock_fprog` of the kernel.
 #[repr(C)]

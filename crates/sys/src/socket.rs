@@ -9,9 +9,11 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
 use rustix::path::Arg;
+use std::ffi::OsStr;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -118,6 +120,45 @@ pub fn listen_seqpacket(dir: impl AsFd, name: &str) -> Result<OwnedFd> {
     rustix::net::bind(&socket, &address).fail(call)?;
     rustix::net::listen(&socket, 16).fail(|| format!("listen({}/{name})", show::fd(&dir)))?;
     Ok(socket)
+}
+
+/// Binds a datagram socket to `name` in `dir`, in the place of another socket; whoever reaches it may send.
+///
+/// The address is as that of [`listen_seqpacket`].
+pub fn bind_datagram(dir: impl AsFd, name: &str) -> Result<OwnedFd> {
+    let call = || format!("bind({}, {name:?})", show::fd(&dir));
+    check_name(name, call)?;
+    let socket = socket(SocketType::DGRAM)?;
+    let address = address(&fs::fd_path(&dir).join(name), call)?;
+    match fs::unlinkat(&dir, name, fs::AtFlags::empty()) {
+        Err(e) if e.errno() != Errno::NOENT => return Err(e),
+        _ => {}
+    }
+    rustix::net::bind(&socket, &address).fail(call)?;
+    // Not by the socket's own mode, which the umask is taken from at the bind; and not by name, which may be a link by now.
+    let place = fs::openat(&dir, name, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?;
+    fs::fchmodat(CWD, fs::fd_path(&place), 0o666)?;
+    Ok(socket)
+}
+
+/// Connects to a datagram socket as sd_notify(3) names it: an absolute path of any length, or `@` and an abstract name.
+///
+/// Another name is refused (`EAFNOSUPPORT`): a machine's manager may listen at a `vsock:`, which isn't a Unix socket.
+pub fn connect_datagram(name: &OsStr) -> Result<OwnedFd> {
+    let call = || format!("connect({name:?})");
+    match name.as_bytes() {
+        [b'/', ..] => {
+            let place = fs::openat(CWD, name, OFlags::PATH, Mode::empty())?;
+            connect(&place, SocketType::DGRAM).fail(call)
+        }
+        [b'@', abstract_name @ ..] => {
+            let socket = socket(SocketType::DGRAM)?;
+            let address = SocketAddrUnix::new_abstract_name(abstract_name).fail(call)?;
+            retry(|| rustix::net::connect(&socket, &address)).fail(call)?;
+            Ok(socket)
+        }
+        _ => Err(Error::new(call(), Errno::AFNOSUPPORT)),
+    }
 }
 
 /// Connects to the `SEQPACKET` socket `name` in `dir`, which must be a socket and not a link to one.

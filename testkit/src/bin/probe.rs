@@ -9,6 +9,7 @@
 //! | `write:/path` | `"ok"` if it opens for writing, otherwise the errno's number |
 //! | `stat:/path` | type, mode, owner, device numbers |
 //! | `list:/path` | names in the directory |
+//! | `notify:READY=1` | `"ok"` if it was sent to `NOTIFY_SOCKET`, otherwise the errno's number |
 //!
 //! What it can't see: a Rust program starts with SIGPIPE ignored and with `/dev/null` in place of a closed
 //! standard descriptor, whatever it was given. Tests of those two run busybox.
@@ -18,6 +19,7 @@
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 fn main() {
@@ -202,6 +204,7 @@ fn asked() -> Value {
             "write" => write(path),
             "stat" => stat(path),
             "list" => json!(list(path)),
+            "notify" => notify(argument),
             _ => return None,
         };
         Some((question, answer))
@@ -211,6 +214,15 @@ fn asked() -> Value {
 
 fn write(path: &Path) -> Value {
     match fs::OpenOptions::new().write(true).open(path) {
+        Ok(_) => json!("ok"),
+        Err(e) => json!(e.raw_os_error()),
+    }
+}
+
+/// As sd_notify(3), for sockets with a path.
+fn notify(message: &str) -> Value {
+    let address = std::env::var_os("NOTIFY_SOCKET").unwrap_or_default();
+    match UnixDatagram::unbound().and_then(|socket| socket.send_to(message.as_bytes(), address)) {
         Ok(_) => json!("ok"),
         Err(e) => json!(e.raw_os_error()),
     }

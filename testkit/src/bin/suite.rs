@@ -6,7 +6,8 @@
 //! `N passed, N failed, N skipped`. A test that was skipped is not counted as passed, unless it passed in the guest.
 //! The exit status is 0 if nothing failed and something passed.
 //!
-//! `suite guest [NAME …]` runs the guest alone, with all tests whose names begin so.
+//! `suite guest [NAME …]` runs the guest alone, with all tests whose names begin so. `suite clients` runs the end-to-end
+//! tests of that name alone.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
@@ -49,10 +50,16 @@ fn main() -> ExitCode {
     let temp = Temp::new("suite");
     let skips = temp.path().join("skips");
     let leaks = Leaks::whole_suite();
-    let sum = lane("tests", || nextest(&programs, &skips));
-    let sum = sum.and(lane("examples", || examples(&programs)));
+    let only = words.first().map(String::as_str);
+    let mut sum = lane("tests", || nextest(&programs, &skips, only));
+    if only.is_none() {
+        sum = sum.and(lane("examples", || examples(&programs)));
+    }
     let sum = sum.and(lane("leaks", || machine(&leaks)));
     let mut skipped = reasons(&fs::read_to_string(&skips).unwrap_or_default());
+    if only.is_some() {
+        return told(sum, &skipped);
+    }
     let (inside, results) = lane("guest", || guest(&programs, GUEST));
     let mut sum = sum.and(inside);
     for name in &results.passed {
@@ -96,14 +103,27 @@ fn lane<T>(name: &str, run: impl FnOnce() -> T) -> T {
     result
 }
 
-fn nextest(programs: &[(&'static str, PathBuf)], skips: &Path) -> Sum {
+fn nextest(programs: &[(&'static str, PathBuf)], skips: &Path, only: Option<&str>) -> Sum {
     let report = target().join("nextest/ci/junit.xml");
     if report.exists() {
         fs::remove_file(&report).expect("remove the old report");
     }
     let mut command = programs::cargo();
-    command.args(["nextest", "run", "--workspace", "--locked", "--cargo-profile", "ci", "--profile", "ci"]);
-    command.args(["--no-fail-fast"]).env(skip::SKIPS, skips).envs(programs.iter().cloned());
+    command.args([
+        "nextest",
+        "run",
+        "--locked",
+        "--cargo-profile",
+        "ci",
+        "--profile",
+        "ci",
+        "--no-fail-fast",
+    ]);
+    match only {
+        None => command.arg("--workspace"),
+        Some(name) => command.args(["--package", "forgeone-tests", "--test", name]),
+    };
+    command.env(skip::SKIPS, skips).envs(programs.iter().cloned());
     command.env(names::SUITE, std::process::id().to_string());
     let status = command.status().expect("run cargo nextest");
     let sum = fs::read_to_string(&report).ok().and_then(|report| counted(&report)).unwrap_or_default();

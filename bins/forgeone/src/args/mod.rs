@@ -3,18 +3,20 @@
 //! Options may stand before and after a command's words (`delete ID --force`), global ones anywhere, up to where
 //! a command's words belong to another program. As with runc, `-name` means `--name`.
 
+mod complete;
 mod help;
 mod table;
 mod values;
 
+pub(crate) use complete::{Wanted, commands, options, wanted};
 pub(crate) use help::help;
-pub(crate) use table::{Command, command};
+pub(crate) use table::{Command, Flag, Takes, command};
 pub(crate) use values::Values;
 
 use forgeone_runtime::{Error, Kind, Result};
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
-use table::{Flag, GLOBAL, Takes};
+use table::GLOBAL;
 
 /// What the words ask for.
 #[derive(Debug)]

@@ -52,6 +52,13 @@ pub(crate) struct Command {
     pub(crate) run: Run,
 }
 
+impl Command {
+    /// Whether it makes a container: its id is a new one, and who calls may be a service manager.
+    pub(crate) fn makes_container(&self) -> bool {
+        matches!(self.name, "create" | "run" | "restore")
+    }
+}
+
 const fn switch(long: &'static str, short: Option<char>, help: &'static str) -> Flag {
     Flag { long, short, takes: Takes::Nothing, help }
 }
@@ -86,6 +93,8 @@ const ID: &str = "<container-id>";
 
 const BUNDLE: Flag = value("bundle", Some('b'), "DIR", "the bundle (the current directory)");
 const CONSOLE_SOCKET: Flag = value("console-socket", None, "PATH", "Unix socket that receives the terminal");
+const PIDFD_SOCKET: Flag =
+    value("pidfd-socket", None, "PATH", "Unix socket that receives the process's pidfd");
 const PID_FILE: Flag = value("pid-file", None, "FILE", "write the process id to FILE");
 const PRESERVE_FDS: Flag =
     value("preserve-fds", None, "N", "pass N more descriptors, from 3 on, to the program");
@@ -97,7 +106,10 @@ const FORMAT: Flag = value("format", Some('f'), "FORMAT", "table or json (table)
 const BUNDLE_TEXT: &str = "\
 The bundle is a directory with a config.json (see 'forgeone spec') and a root
 file system. <container-id> is your name for the container, unique below the
-state root.";
+state root.
+
+Called by systemd, it passes on the sockets of the unit (LISTEN_FDS), and the
+program can say that it is ready (Type=notify, NOTIFY_SOCKET).";
 
 const fn plain(name: &'static str, about: &'static str, run: Run) -> Command {
     Command {
@@ -117,7 +129,7 @@ const fn plain(name: &'static str, about: &'static str, run: Run) -> Command {
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
         text: BUNDLE_TEXT,
-        flags: &[BUNDLE, CONSOLE_SOCKET, PID_FILE, NO_PIVOT, NO_NEW_KEYRING, PRESERVE_FDS],
+        flags: &[BUNDLE, CONSOLE_SOCKET, PIDFD_SOCKET, PID_FILE, NO_PIVOT, NO_NEW_KEYRING, PRESERVE_FDS],
         starts_program: true,
         ..plain(
             "create",
@@ -131,6 +143,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         flags: &[
             BUNDLE,
             CONSOLE_SOCKET,
+            PIDFD_SOCKET,
             DETACH,
             switch("keep", None, "don't delete the container when its program has ended"),
             PID_FILE,
@@ -199,6 +212,19 @@ it to your needs. A file that exists is not overwritten.
         words: &[],
         ..plain("features", "show as JSON what this runtime implements", commands::features::run)
     },
+    Command {
+        words: &["<shell>", "[words...]"],
+        verbatim: Some(1),
+        text: "\
+The shell is bash, zsh or fish. To have it in every bash, or in this one:
+
+    forgeone completion bash > /etc/bash_completion.d/forgeone
+    source <(forgeone completion bash)
+
+The scripts ask 'forgeone completion words WORDS...' what the last of the words
+may become.",
+        ..plain("completion", "show a script that completes commands in a shell", commands::completion::run)
+    },
 ];
 
 const EXEC_TEXT: &str = "\
@@ -210,6 +236,7 @@ names, changed by the options. Options end at the command.
 
 const EXEC_FLAGS: &[Flag] = &[
     CONSOLE_SOCKET,
+    PIDFD_SOCKET,
     value("cwd", None, "DIR", "working directory inside"),
     value("env", Some('e'), "KEY=VALUE", "add to the environment (repeatable)"),
     switch("tty", Some('t'), "give it a terminal"),
@@ -219,9 +246,11 @@ const EXEC_FLAGS: &[Flag] = &[
     DETACH,
     PID_FILE,
     value("process-label", None, "LABEL", "SELinux label of the process"),
+    value("apparmor", None, "PROFILE", "AppArmor profile of the process"),
     switch("no-new-privs", None, "set no_new_privs"),
     value("cap", Some('c'), "CAPABILITY", "add a capability, such as CAP_NET_ADMIN (repeatable)"),
     PRESERVE_FDS,
+    value("cgroup", None, "GROUP", "[CONTROLLERS:]PATH of a group inside the container's (repeatable)"),
     switch("ignore-paused", None, "allow it in a paused container"),
 ];
 

@@ -15,25 +15,30 @@ const PROCESS_MAX: u64 = 16 << 20;
 
 pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
     let change = Change::of(call)?;
-    let process_file = call.flags.path("process")?;
-    let template = match &process_file {
-        Some(file) => read(file)?,
-        None => Process { terminal: false, args: Vec::new(), ..door.runtime.process_template(call.id()?)? },
+    let file = call.flags.path("process")?.map(|file| read(&file)).transpose()?;
+    let detach = call.flags.switch("detach");
+    let choose = |own: &Process| {
+        let template = match &file {
+            Some(process) => completed(process.clone(), own),
+            None => Process { terminal: false, args: Vec::new(), ..own.clone() },
+        };
+        let mut process = change.applied_to(template)?;
+        if process.terminal && !detach {
+            process.console_size = console_size().or(process.console_size);
+        }
+        Ok(process)
     };
-    let mut process = change.applied_to(template)?;
-    if process.terminal && !call.flags.switch("detach") {
-        process.console_size = console_size().or(process.console_size);
-    }
     let options = ExecOptions {
-        process,
         console_socket: call.flags.path("console-socket")?,
+        pidfd_socket: call.flags.path("pidfd-socket")?,
+        cgroups: call.flags.texts("cgroup")?,
         pid_file: call.flags.path("pid-file")?,
         preserve_fds: call.flags.number("preserve-fds")?.unwrap_or(0),
-        detach: call.flags.switch("detach"),
+        detach,
         ignore_paused: call.flags.switch("ignore-paused"),
     };
     let foreground = if options.detach { None } else { Some(Foreground::prepare(door.log)?) };
-    let started = door.runtime.exec(call.id()?, &options)?;
+    let started = door.runtime.exec(call.id()?, &options, &choose)?;
     door.warn("exec", &started);
     door.log.debug(|| format!("started process {}", started.pid));
     foreground.map_or(Ok(0), |foreground| foreground.attend(started))
@@ -51,6 +56,23 @@ fn read(path: &Path) -> Result<Process> {
     json::from_slice(&text).map_err(|e| failed(&e))
 }
 
+/// A process of `--process` has the container's own settings where it says nothing, as with runc: above all, it isn't
+/// less confined than the container is.
+fn completed(process: Process, own: &Process) -> Process {
+    let text = |said: String, own: &String| if said.is_empty() { own.clone() } else { said };
+    Process {
+        capabilities: process.capabilities.or_else(|| own.capabilities.clone()),
+        rlimits: if process.rlimits.is_empty() { own.rlimits.clone() } else { process.rlimits },
+        apparmor_profile: text(process.apparmor_profile, &own.apparmor_profile),
+        selinux_label: text(process.selinux_label, &own.selinux_label),
+        oom_score_adj: process.oom_score_adj.or(own.oom_score_adj),
+        scheduler: process.scheduler.or_else(|| own.scheduler.clone()),
+        io_priority: process.io_priority.or_else(|| own.io_priority.clone()),
+        exec_cpu_affinity: process.exec_cpu_affinity.or_else(|| own.exec_cpu_affinity.clone()),
+        ..process
+    }
+}
+
 /// What the options change of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Change {
@@ -62,6 +84,7 @@ struct Change {
     gid: Option<u32>,
     additional_gids: Vec<u32>,
     label: Option<String>,
+    apparmor: Option<String>,
     no_new_privileges: Option<bool>,
     capabilities: Vec<String>,
 }
@@ -87,25 +110,28 @@ impl Change {
                 .map(|gid| group(gid))
                 .collect::<Result<_>>()?,
             label: flags.text("process-label")?.map(str::to_owned),
+            apparmor: flags.text("apparmor")?.map(str::to_owned),
             no_new_privileges: flags.choice("no-new-privs"),
             capabilities: flags.texts("cap")?.into_iter().map(capability).collect::<Result<_>>()?,
         })
     }
 
-    fn applied_to(self, mut process: Process) -> Result<Process> {
+    fn applied_to(&self, mut process: Process) -> Result<Process> {
         if !self.args.is_empty() {
-            process.args = self.args;
+            process.args.clone_from(&self.args);
         }
         if process.args.is_empty() {
             return Err(usage("missing [command]"));
         }
-        process.cwd = self.cwd.unwrap_or(process.cwd);
-        process.env.extend(self.env);
+        let text = |said: &Option<String>, own: String| said.clone().unwrap_or(own);
+        process.cwd = text(&self.cwd, process.cwd);
+        process.env.extend_from_slice(&self.env);
         process.terminal |= self.tty;
         process.user.uid = self.uid.unwrap_or(process.user.uid);
         process.user.gid = self.gid.unwrap_or(process.user.gid);
-        process.user.additional_gids.extend(self.additional_gids);
-        process.selinux_label = self.label.unwrap_or(process.selinux_label);
+        process.user.additional_gids.extend_from_slice(&self.additional_gids);
+        process.selinux_label = text(&self.label, process.selinux_label);
+        process.apparmor_profile = text(&self.apparmor, process.apparmor_profile);
         process.no_new_privileges = self.no_new_privileges.unwrap_or(process.no_new_privileges);
         if !self.capabilities.is_empty() {
             add(process.capabilities.get_or_insert_default(), &self.capabilities);

@@ -45,10 +45,29 @@ fn options_change_what_they_name_and_nothing_else() {
         (vec!["A=1".into(), "A=2".into(), "B=".into()], "/tmp".to_owned())
     );
 
-    let words = ["--no-new-privs=false", "--process-label", "l", "-u", "7", "x", "sh"];
+    let words = ["--no-new-privs=false", "--process-label", "l", "--apparmor", "p", "-u", "7", "x", "sh"];
     let process = change(&words).unwrap().applied_to(template()).unwrap();
     assert!(!process.no_new_privileges);
     assert_eq!((process.selinux_label.as_str(), process.user.uid, process.user.gid), ("l", 7, 0));
+    assert_eq!(process.apparmor_profile, "p");
+}
+
+#[test]
+fn a_process_file_is_completed_by_the_container() {
+    let own = Process { apparmor_profile: "p".into(), oom_score_adj: Some(5), ..template() };
+    let said = Process { args: vec!["sh".into()], cwd: "/tmp".into(), ..Process::default() };
+    let all = completed(said.clone(), &own);
+    assert_eq!(
+        (&all.capabilities, &all.apparmor_profile, all.oom_score_adj),
+        (&own.capabilities, &own.apparmor_profile, Some(5))
+    );
+    assert_eq!(
+        (all.args, all.cwd, all.env.len()),
+        (said.args.clone(), said.cwd.clone(), 0),
+        "not the program"
+    );
+    let none = Process { capabilities: Some(Capabilities::default()), oom_score_adj: Some(0), ..said };
+    assert_eq!(completed(none.clone(), &own).capabilities, none.capabilities, "what is said counts");
 }
 
 #[test]

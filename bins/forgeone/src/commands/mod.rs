@@ -1,6 +1,7 @@
 //! The commands, one a file. Each reads its options, calls the runtime and prints what it answers; it returns the
 //! exit status.
 
+pub(crate) mod completion;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod exec;
@@ -19,11 +20,12 @@ mod process_table;
 mod show;
 
 use crate::args::{Call, Values, usage};
+use crate::inherit::{listen_fds, notify_socket};
 use crate::log::Log;
 use crate::report::VERSION;
 use crate::settings::{self, StateRoot, Surroundings};
 use forgeone_runtime::Result;
-use forgeone_runtime::lifecycle::{CreateOptions, Runtime, Started};
+use forgeone_runtime::lifecycle::{CreateOptions, Runtime, Started, in_user_namespace};
 use forgeone_sys::process::geteuid;
 
 /// What carries out a command.
@@ -43,8 +45,9 @@ impl<'a> Door<'a> {
     /// Finds out where the states are; opens nothing.
     pub(crate) fn open(global: &Values, log: &'a Log) -> Result<Self> {
         let variable = |name: &str| std::env::var_os(name);
-        let in_user_namespace = &settings::in_user_namespace;
-        let around = Surroundings { variable: &variable, euid: geteuid(), in_user_namespace };
+
+        let around =
+            Surroundings { variable: &variable, euid: geteuid(), in_user_namespace: &in_user_namespace };
         let root = settings::state_root(global, &around)?;
         let runtime = Runtime::new(settings::settings(global, &root)?);
         log.debug(|| format!("forgeone {VERSION}, state root {}", root.path.display()));
@@ -54,6 +57,15 @@ impl<'a> Door<'a> {
     /// Passes on what the specification says to warn about.
     fn warn(&self, command: &str, started: &Started) {
         started.warnings.iter().for_each(|warning| self.log.warn(&format!("{command}: {warning}")));
+    }
+
+    /// Stays until the program has said that it is ready, where a service manager is to be told. The program runs, so
+    /// what fails here is said and changes nothing.
+    fn await_ready(&self, command: &str, started: &Started) {
+        let Some(notify) = &started.notify else { return };
+        if let Err(e) = notify.relay(started.pid, started.pidfd.as_ref()) {
+            self.log.warn(&format!("{command}: {e}"));
+        }
     }
 }
 
@@ -66,10 +78,13 @@ fn create_options(call: &Call, detach: bool) -> Result<CreateOptions> {
     Ok(CreateOptions {
         bundle,
         console_socket: call.flags.path("console-socket")?,
+        pidfd_socket: call.flags.path("pidfd-socket")?,
         pid_file: call.flags.path("pid-file")?,
         no_pivot: call.flags.switch("no-pivot"),
         no_new_keyring: call.flags.switch("no-new-keyring"),
+        listen_fds: listen_fds(),
         preserve_fds: call.flags.number("preserve-fds")?.unwrap_or(0),
+        notify_socket: notify_socket(),
         detach,
         console_size: None,
     })

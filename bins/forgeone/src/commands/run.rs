@@ -29,6 +29,7 @@ fn detached(door: &Door, id: &str, options: &CreateOptions) -> Result<u8> {
     let started = door.runtime.run(id, options)?;
     door.warn("run", &started);
     door.log.debug(|| format!("started: init is process {}", started.pid));
+    door.await_ready("run", &started);
     Ok(0)
 }
 
@@ -59,7 +60,7 @@ fn names_a_bundle(call: &Call, options: &CreateOptions) -> bool {
 /// `run self`: the container from the built-in image.
 fn built_in(door: &Door, options: &CreateOptions) -> Result<u8> {
     let bundle = OwnBundle::make().map_err(|e| Error::new(Kind::System, format!("built-in image: {e}")))?;
-    let options = CreateOptions { bundle: bundle.dir.clone(), ..options.clone() };
+    let options = CreateOptions { bundle: bundle.dir.clone(), notify_socket: None, ..options.clone() };
     let id = format!("{}-{}", own::IMAGE, getpid());
     if geteuid() == 0 || door.root.is_chosen() {
         return attended(door, &id, &options, false);

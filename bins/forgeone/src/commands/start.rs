@@ -2,8 +2,12 @@
 
 use super::Door;
 use crate::args::Call;
+use crate::inherit::notify_socket;
 use forgeone_runtime::Result;
 
 pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
-    door.runtime.start(call.id()?).map(|()| 0)
+    let started = door.runtime.start(call.id()?, notify_socket().as_deref())?;
+    door.warn("start", &started);
+    door.await_ready("start", &started);
+    Ok(0)
 }

@@ -10,12 +10,13 @@ mod relay;
 mod terminal;
 
 use crate::log::Log;
+use forgeone_runtime::Result;
 use forgeone_runtime::error::During;
-use forgeone_runtime::{Result, lifecycle::Started};
-use forgeone_sys::process::{Exit, kill, pidfd_send_signal, wait_any_nohang};
-use forgeone_sys::signal::{self, PollFd, poll, signal_name};
+use forgeone_runtime::lifecycle::{Notify, Started};
+use forgeone_sys::process::{Exit, getpid, kill, pidfd_send_signal, wait_any_nohang};
+use forgeone_sys::signal::{self, PollFd, poll, signal_name, wait_readable};
 use relay::Relay;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use terminal::Terminal;
 pub(crate) use terminal::console_size;
 
@@ -66,7 +67,7 @@ impl<'a> Foreground<'a> {
     pub(crate) fn attend(&self, mut started: Started) -> Result<u8> {
         let master = started.terminal.take();
         let mut relay = master.map(|master| Relay::new(master, Terminal::find())).transpose()?;
-        let exit = self.until_exit(&started, relay.as_mut())?;
+        let exit = self.until_exit(&mut started, relay.as_mut())?;
         if let Some(relay) = relay {
             relay.finish(&self.signals, ends_us)?;
         }
@@ -74,16 +75,38 @@ impl<'a> Foreground<'a> {
         Ok(u8::try_from(exit.status()).unwrap_or(u8::MAX))
     }
 
-    fn until_exit(&self, started: &Started, mut relay: Option<&mut Relay>) -> Result<Exit> {
+    fn until_exit(&self, started: &mut Started, mut relay: Option<&mut Relay>) -> Result<Exit> {
         loop {
+            let watched: Vec<_> =
+                [self.signals.as_fd()].into_iter().chain(started.notify.as_ref().map(AsFd::as_fd)).collect();
             let came = match relay.as_deref_mut() {
-                Some(relay) => relay.step(&self.signals, None)?,
-                None => poll(&mut [PollFd::readable(&self.signals)], None).during(|| "wait for signals")? > 0,
+                Some(relay) => relay.step(&watched, None)?,
+                None => {
+                    let mut watched: Vec<_> = watched.iter().map(PollFd::readable).collect();
+                    poll(&mut watched, None).during(|| "wait for signals")? > 0
+                }
             };
+            // Before the signals: a program may say that it is ready and end at once.
+            if came && started.notify.as_ref().is_some_and(|notify| self.is_done(notify)) {
+                started.notify = None;
+            }
             if came && let Some(exit) = self.read_signals(started, relay.as_deref())? {
                 return Ok(exit);
             }
         }
+    }
+
+    /// Hears what the program says to its service manager; whether there is nothing left to be heard. The service's main
+    /// process is this one: it is the one that the manager has started, and its status is the program's.
+    fn is_done(&self, notify: &Notify) -> bool {
+        let heard = wait_readable(notify, Some(0)).map_err(Into::into);
+        let heard = heard.and_then(|said| Ok(said && notify.is_ready()?));
+        let told =
+            heard.and_then(|ready| if ready { notify.tell(getpid()).map(|()| true) } else { Ok(false) });
+        told.unwrap_or_else(|e| {
+            self.log.warn(&e.to_string());
+            true
+        })
     }
 
     /// Acts on all signals that came; the program's exit, if that is among them.

@@ -18,7 +18,7 @@ use forgeone_sys::pty::{keep_line_ends, set_window_size};
 use forgeone_sys::signal::{PollFd, poll, read_signal};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How much is moved at once: what a pipe that is ready takes without making us wait (PIPE_BUF, pipe(7)).
 const PIECE: usize = 4096;
@@ -79,7 +79,7 @@ fn is_for_later(e: &std::io::Error) -> bool {
 /// What can be done without waiting.
 #[derive(Clone, Copy, Debug, Default)]
 struct Ready {
-    signals: bool,
+    watched: bool,
     stdin: bool,
     stdout: bool,
     from_master: bool,
@@ -122,39 +122,38 @@ impl Relay {
         }
     }
 
-    /// Waits until something is ready, and moves it; whether there are signals to read.
-    pub(super) fn step(&mut self, signals: &OwnedFd, timeout_ms: Option<i32>) -> Result<bool> {
+    /// Waits until something is ready, and moves it; whether there is something to read from what else is `watched`.
+    pub(super) fn step(&mut self, watched: &[BorrowedFd], timeout_ms: Option<i32>) -> Result<bool> {
         let due_ms = self.end.as_ref().map(EndOfInput::wait_ms);
-        let ready = self.wait(signals, [timeout_ms, due_ms].into_iter().flatten().min())?;
+        let ready = self.wait(watched, [timeout_ms, due_ms].into_iter().flatten().min())?;
         self.carry(ready);
         self.type_end_of_file();
-        Ok(ready.signals)
+        Ok(ready.watched)
     }
 
     /// What is waited for follows from what is on its way. A descriptor that nothing is wanted of is left out: a
     /// hang-up on it would wake us again and again.
-    fn wait(&self, signals: &OwnedFd, timeout_ms: Option<i32>) -> Result<Ready> {
+    fn wait(&self, watched: &[BorrowedFd], timeout_ms: Option<i32>) -> Result<Ready> {
         let wanted = [
             (Some(&self.stdin), self.input.wants_to_read() && self.master.is_some(), false),
             (Some(&self.stdout), false, self.output.wants_to_write()),
             (self.master.as_ref(), self.output.wants_to_read(), self.input.wants_to_write()),
         ];
         let asked = |(fd, read, write): &(Option<&'_ File>, bool, bool)| fd.is_some() && (*read || *write);
-        let mut fds = Vec::with_capacity(1 + wanted.len());
-        fds.push(PollFd::readable(signals));
+        let mut fds: Vec<_> = watched.iter().map(PollFd::readable).collect();
         for (fd, read, write) in wanted.iter().filter(|wanted| asked(wanted)) {
             fds.extend(fd.as_ref().map(|fd| PollFd::new(fd, *read, *write)));
         }
         poll(&mut fds, timeout_ms).during(|| "wait for input")?;
 
-        let mut answers = fds.iter();
-        let signals = answers.next().is_some_and(PollFd::is_ready);
+        let (came, ours) = fds.split_at(watched.len());
+        let mut answers = ours.iter();
         let mut next = |i: usize| if asked(&wanted[i]) { answers.next() } else { None };
         let (stdin, stdout, master) = (next(0), next(1), next(2));
         // A hang-up or an error is for whoever reads or writes next to find out.
         let failed = |fd: &PollFd| fd.is_hung_up() || fd.is_error();
         Ok(Ready {
-            signals,
+            watched: came.iter().any(PollFd::is_ready),
             stdin: stdin.is_some_and(PollFd::is_ready),
             stdout: stdout.is_some_and(PollFd::is_ready),
             from_master: wanted[2].1 && master.is_some_and(|fd| fd.is_readable() || failed(fd)),
@@ -210,12 +209,12 @@ impl Relay {
         let mut left = LEFTOVER;
         loop {
             if self.output.wants_to_write() {
-                if self.step(signals, None)? && ended(signals, ends_us)? {
+                if self.step(&[signals.as_fd()], None)? && ended(signals, ends_us)? {
                     return Ok(());
                 }
             } else if self.output.wants_to_read() && self.master.is_some() && left > 0 {
                 // What the program has written can be read at once.
-                self.step(signals, Some(0))?;
+                self.step(&[signals.as_fd()], Some(0))?;
                 if self.output.piece.is_empty() {
                     return Ok(());
                 }

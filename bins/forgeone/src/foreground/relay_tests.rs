@@ -44,7 +44,7 @@ impl Bench {
             if done(self) {
                 return;
             }
-            self.relay.step(&self.signals, Some(5)).unwrap();
+            self.relay.step(&[self.signals.as_fd()], Some(5)).unwrap();
         }
         panic!("it didn't come to that: {:?}", self.relay);
     }
@@ -69,7 +69,7 @@ impl Bench {
     }
 
     fn is_idle(&self) -> bool {
-        let ready = self.relay.wait(&self.signals, Some(0)).unwrap();
+        let ready = self.relay.wait(&[self.signals.as_fd()], Some(0)).unwrap();
         !ready.stdin && !ready.stdout && !ready.from_master && !ready.to_master
     }
 }
@@ -139,9 +139,11 @@ fn a_program_that_does_not_read_blocks_nobody() {
 fn output_waits_for_a_reader_and_is_not_lost() {
     let Some(mut bench) = bench() else { return };
     let mut written = 0;
-    while bench.relay.output.piece.is_empty() || bench.relay.wait(&bench.signals, Some(0)).unwrap().stdout {
+    while bench.relay.output.piece.is_empty()
+        || bench.relay.wait(&[bench.signals.as_fd()], Some(0)).unwrap().stdout
+    {
         written += bench.peer.write(&[b'x'; 4096]).unwrap_or(0);
-        bench.relay.step(&bench.signals, Some(0)).unwrap(); // until nobody takes any more
+        bench.relay.step(&[bench.signals.as_fd()], Some(0)).unwrap(); // until nobody takes any more
     }
     let mut got = 0;
     bench.until(|bench| {

@@ -6,7 +6,7 @@ use super::make::{self, Made, open};
 use super::paths::Paths;
 use super::plan::{Entry, Place, Plan};
 use super::systemd::{self, Manager};
-use super::{kill, layout, members, remove};
+use super::{inside, kill, layout, members, remove};
 use crate::error::{During, Error, Kind, Result};
 use forgeone_sys::{OwnedFd, fs};
 
@@ -23,13 +23,15 @@ impl Group {
     /// ([`Entry::Moved`]) isn't made yet: that is [`Group::move_in`]'s.
     ///
     /// Where the plan bears a lack of rights, hierarchies without limits are left out; the group may be empty then.
+    /// Nothing was asked for that is missing, so there is no warning: it would stand in the container's own output,
+    /// which is where the standard error of a runtime goes under Podman.
     ///
     /// # Errors
     /// When something can't be made, or is there and has processes, or a limit can't be set; the field that asks for
     /// it is named, and what was made is removed again.
     pub fn create(plan: &Plan) -> Result<(Self, Vec<String>)> {
         let mut group = Self::default();
-        let (mut warnings, mut denied) = (Vec::new(), Vec::new());
+        let mut warnings = Vec::new();
         if plan.entry == Entry::Moved {
             return Ok((group, warnings));
         }
@@ -43,17 +45,11 @@ impl Group {
                 if ours.remove(place) {
                     make::rmdir(&place.path()).during(|| "cgroup")?;
                 }
-                denied.push(e.to_string());
                 continue;
             }
             ours.parents = std::mem::take(&mut group.paths.parents);
             let errors = [Some(e.clone()), remove::remove(&ours).err()];
             return Err(Error::all(errors.into_iter().flatten().collect()).unwrap_or(e));
-        }
-        if let Some(first) = denied.first() {
-            let count = denied.len();
-            warnings
-                .push(format!("no group in {count} of the cgroup hierarchies, for lack of rights: {first}"));
         }
         Ok((group, warnings))
     }
@@ -182,6 +178,27 @@ impl Group {
             return Ok(Birth::moved(Attach { unit: self.paths.unit.clone(), inside }));
         }
         Birth::new(&self.paths, Some(open(&path).during(|| "cgroup")?))
+    }
+
+    /// The same in groups inside that exist: `[CONTROLLERS:]PATH`, as `exec --cgroup` takes them.
+    ///
+    /// # Errors
+    /// As [`Group::birth_beside`]; [`Kind::Usage`] for what names no group inside.
+    pub fn birth_inside(&self, asked: &[String], pid: i32) -> Result<Birth> {
+        if asked.is_empty() {
+            return self.birth_beside(pid);
+        }
+        let (paths, v2) = inside::choose(&self.paths, asked)?;
+        let birth = if v2 { Birth::new(&paths, None) } else { Self::open(paths).birth_beside(pid) };
+        birth.during(|| "--cgroup")
+    }
+
+    /// The limit of processes and threads, if it is reached: nobody may be made or, on cgroup2, come in.
+    ///
+    /// # Errors
+    /// When the group can't be read.
+    pub fn full(&self) -> Result<Option<u64>> {
+        members::full(&self.paths)
     }
 
     /// Freezes all processes, and waits until they are.

@@ -72,12 +72,13 @@ pub(super) fn open(path: &str) -> forgeone_sys::Result<OwnedFd> {
 /// Refuses a group that was there and has processes, or is frozen: the container would share its fate with others.
 pub(super) fn vacant(place: &Place, dir: &OwnedFd) -> Result<()> {
     let pids = members::list(dir)?;
+    // In runc's words, which its users look for.
     let refuse = |why: String| Err(Error::new(Kind::State, format!("cgroup {}: {why}", place.path())));
     if !pids.is_empty() {
-        return refuse(format!("it has {}", members::name(&pids)));
+        return refuse(format!("the container's cgroup is not empty: it has {}", members::name(&pids)));
     }
     if is_frozen(dir)? {
-        return refuse("it is frozen".into());
+        return refuse("the container's cgroup unexpectedly frozen".into());
     }
     Ok(())
 }

@@ -115,6 +115,18 @@ pub(super) fn may_enter(path: &str) -> Result<bool> {
     Ok(writable(path) && writable(&shared))
 }
 
+/// `pids.max` of the group, if `pids.current` has come to it.
+pub(super) fn full(paths: &Paths) -> Result<Option<u64>> {
+    let Some(path) = paths.controller("pids").or(paths.v2.as_deref()) else { return Ok(None) };
+    let number = |file: &str| match text(CWD, &format!("{path}/{file}")) {
+        Err(e) if gone(&e) => Ok(None),
+        // `max` is no number: there is no limit.
+        value => value.during(|| "cgroup").map(|value| value.trim_end().parse::<u64>().ok()),
+    };
+    let Some(most) = number("pids.max")? else { return Ok(None) };
+    Ok(number("pids.current")?.filter(|now| *now >= most).map(|_| most))
+}
+
 /// `processes 12, 34`, for an error.
 pub(super) fn name(pids: &[i32]) -> String {
     const SHOWN: usize = 10;

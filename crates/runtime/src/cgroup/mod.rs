@@ -27,6 +27,7 @@ mod birth;
 mod devices;
 mod freezer;
 mod group;
+mod inside;
 mod kill;
 mod layout;
 mod make;

@@ -351,13 +351,14 @@ impl<'a> Builder<'a> {
         for (file, value) in &resources.unified {
             let field = format!("linux.resources.unified[{file:?}]");
             if matches!(mode, Mode::V1 | Mode::None) {
-                return refuse(field, "needs cgroup v2, which is not mounted");
+                return refuse(field, "invalid configuration: needs cgroup v2, which is not mounted");
             }
             let controller = v2::unified_controller(file)?;
             let place = match self.home(controller) {
                 Home::V2(place) => place,
                 Home::V1(_) => {
-                    return refuse(field, format_args!("the {controller} controller belongs to cgroup v1"));
+                    let cause = "invalid configuration: the controller belongs to cgroup v1:";
+                    return refuse(field, format_args!("{cause} {controller}"));
                 }
                 Home::Nowhere => return Err(not_mounted(&field, controller)),
             };

@@ -93,12 +93,13 @@ fn mount_hierarchies(rootfs: &Rootfs, plan: &MountPlan, data: &[String]) -> Resu
     }
     let (place, _) = rootfs.place(plan, Make::Directory(0o755))?;
     let readonly = plan.attributes.set & MountAttrFlags::MOUNT_ATTR_RDONLY;
-    let tmpfs = Filesystem {
+    let mut tmpfs = Filesystem {
         fstype: "tmpfs".to_owned(),
         source: "tmpfs".to_owned(),
         data: vec!["mode=755".to_owned()],
         ..Filesystem::default()
     };
+    tmpfs.label(&rootfs.plan.mount_label);
     let attributes = Attributes { set: (plan.attributes.set - readonly) | SAFE, ..plan.attributes };
     let top = rootfs.mounting.filesystem(&tmpfs, attributes, false, &place, &|_| Ok(()))?;
     rootfs.propagate(&top, plan)?;

@@ -167,10 +167,7 @@ impl Rootfs<'_> {
             data: vec!["nr_blocks=1".to_owned(), "nr_inodes=2".to_owned()],
             ..Filesystem::default()
         };
-        if !self.plan.mount_label.is_empty() {
-            empty.data.push(format!("context=\"{}\"", self.plan.mount_label));
-            empty.classic = true;
-        }
+        empty.label(&self.plan.mount_label);
         self.mounting.filesystem(&empty, READONLY, true, place, &|_| Ok(()))
     }
 }

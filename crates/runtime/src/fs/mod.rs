@@ -17,6 +17,7 @@ mod copyup;
 mod devices;
 mod enter;
 mod finish;
+mod idmap;
 mod mounting;
 mod options;
 mod plan;
@@ -32,7 +33,9 @@ pub use devices::DevicePlan;
 pub use enter::Entered;
 pub use finish::devpts;
 pub use options::{Attributes, MountOptions, Propagation, known_options, parse};
-pub use plan::{Filesystem, MountKind, MountPlan, Options, RootfsPlan, Superblock, Symlink, plan};
+pub use plan::{
+    Filesystem, Idmap, MountKind, MountPlan, Options, RootfsPlan, Superblock, Symlink, Users, plan,
+};
 pub use prepare::{Prepared, prepare};
 pub use procfs::Procfs;
 pub use resolve::{Links, Make, Resolver};

@@ -69,11 +69,29 @@ pub(super) enum Lookup<'a> {
 }
 
 /// What becomes of a mount beside being there.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Changes<'a> {
     pub(super) attributes: Attributes,
+    /// Switched off as well, as far as it isn't locked.
+    pub(super) reset: MountAttrFlags,
     pub(super) recursive: Attributes,
     pub(super) propagation: &'a [Propagation],
+}
+
+impl Default for Changes<'_> {
+    fn default() -> Self {
+        let (attributes, recursive) = (Attributes::default(), Attributes::default());
+        Self { attributes, reset: MountAttrFlags::empty(), recursive, propagation: &[] }
+    }
+}
+
+impl Changes<'_> {
+    /// What is to be tried for the mount itself, one after the other. What the host's mounts have is locked in a user
+    /// namespace, which this process may be in, whatever the container is; only this flag never is.
+    fn of_mount(&self) -> [Attributes; 2] {
+        let never_locked = self.reset & MountAttrFlags::MOUNT_ATTR_NOSYMFOLLOW;
+        [self.attributes.resetting(self.reset), self.attributes.resetting(never_locked)]
+    }
 }
 
 /// Whether a call isn't to be had at all, or a filter says so.
@@ -183,10 +201,12 @@ impl Mounting {
         let made = match tree {
             Tree::Detached(made) => {
                 // Before it can be seen; where that can't be, at once afterwards.
-                let changed = self.try_setattr(&made, changes.attributes, false)?;
+                let [all, unlocked] = changes.of_mount();
+                let changed = self.try_setattr(&made, all, false)?
+                    || (unlocked != all && self.try_setattr(&made, unlocked, false)?);
                 mount::move_mount(&made, &place.fd)?;
                 if !changed {
-                    self.remount(&made, changes.attributes)?;
+                    self.remount_unlocked(&made, changes)?;
                 }
                 made
             }
@@ -196,7 +216,10 @@ impl Mounting {
                 if !same(&made, &source)? {
                     return Err(replaced(place));
                 }
-                self.set_attributes(&made, changes.attributes, false)?;
+                let [all, _] = changes.of_mount();
+                if !self.try_setattr(&made, all, false)? {
+                    self.remount_unlocked(&made, changes)?;
+                }
                 made
             }
         };
@@ -233,6 +256,14 @@ impl Mounting {
                 Ok(false)
             }
             result => result.map(|()| true),
+        }
+    }
+
+    fn remount_unlocked(&self, mount: &OwnedFd, changes: Changes) -> Result<()> {
+        let [all, unlocked] = changes.of_mount();
+        match self.remount(mount, all) {
+            Err(e) if e.errno() == Errno::PERM && unlocked != all => self.remount(mount, unlocked),
+            result => result,
         }
     }
 
@@ -274,6 +305,17 @@ impl Mounting {
                 result => return result,
             }
             here = fs::openat(&here, c"..", OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+        }
+    }
+
+    /// Gives a mount's root an SELinux context; empty means none. Without SELinux there is nothing to be labelled.
+    pub(super) fn label(&self, mount: &OwnedFd, context: &str) -> Result<()> {
+        if context.is_empty() {
+            return Ok(());
+        }
+        match fs::setxattr(self.path(mount)?, c"security.selinux", context.as_bytes()) {
+            Err(e) if e.errno() == Errno::OPNOTSUPP => Ok(()),
+            result => result,
         }
     }
 

@@ -11,8 +11,8 @@ use super::devices::{self, DevicePlan};
 use super::options::{Attributes, Propagation};
 use super::sysctl;
 use crate::error::{Error, Kind, Result};
-use crate::spec::{Linux, Spec};
-use forgeone_sys::mount::{MountFlags, MountPropagationFlags};
+use crate::spec::{IdMapping, Linux, Spec};
+use forgeone_sys::mount::{MountAttrFlags, MountFlags, MountPropagationFlags};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -73,14 +73,41 @@ pub struct MountPlan {
     pub kind: MountKind,
     /// Attributes of the mount itself.
     pub attributes: Attributes,
+    /// What a bind mount has from its source and gives up, unless it is locked (see [`super::options::MountOptions::reset`]).
+    pub reset: MountAttrFlags,
     /// Attributes of the whole tree; empty unless it is a recursive bind.
     pub recursive: Attributes,
     /// Changes of propagation, in their order, after it was mounted.
     pub propagation: Vec<Propagation>,
     /// No symbolic link may lead to the destination: `/proc`, what is below, and sysfs.
     pub strict: bool,
+    /// Its files' owners are shown as others; absent means as they are.
+    pub idmap: Option<Idmap>,
     /// Becomes read-only when everything else is in place, since there will be mount points or devices in it.
     pub late_readonly: bool,
+}
+
+/// How the ids of an idmapped mount are shown (mount_setattr(2), "ID-mapped mounts").
+#[derive(Clone, Debug, PartialEq)]
+pub struct Idmap {
+    /// With the mounts below.
+    pub recursive: bool,
+    /// Whose ids.
+    pub users: Users,
+}
+
+/// The user namespace that a mount's ids are mapped by.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Users {
+    /// One with these maps, made for it.
+    Mapped {
+        /// Users: as the file system has them, as they are shown on the host.
+        uids: Vec<IdMapping>,
+        /// Groups, likewise.
+        gids: Vec<IdMapping>,
+    },
+    /// The one that the container joins.
+    Joined(PathBuf),
 }
 
 /// What is mounted.
@@ -128,10 +155,26 @@ pub struct Filesystem {
     pub data: Vec<String>,
     /// The options to use when the first are refused with EINVAL (devpts: `gid=5` in a joined user namespace).
     pub lesser_data: Option<Vec<String>>,
+    /// SELinux context that its root gets afterwards, having no option for it; empty means none.
+    pub root_label: String,
     /// Begin with a copy of what it covers.
     pub copy_up: bool,
     /// Its options need mount(2); fsconfig(2) can't carry them.
     pub classic: bool,
+}
+
+impl Filesystem {
+    /// Adds the option that gives all its files an SELinux context; empty means none. Contexts have commas, which only
+    /// mount(2) lets be quoted.
+    pub fn label(&mut self, context: &str) {
+        if context.is_empty() {
+            return;
+        }
+        for data in std::iter::once(&mut self.data).chain(&mut self.lesser_data) {
+            data.push(format!("context=\"{context}\""));
+        }
+        self.classic = true;
+    }
 }
 
 /// Flags of a file system as a whole, with a default.
@@ -193,23 +236,24 @@ pub fn plan(spec: &Spec, bundle: &Path, options: &Options) -> Result<(RootfsPlan
     let nothing = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&nothing);
     need_mount_namespace(linux)?;
+    check_label(&linux.mount_label)?;
     let root = spec.root.as_ref().ok_or_else(|| wrong("root", "missing"))?;
     if root.path.is_empty() {
         return Err(wrong("root.path", "empty"));
     }
     without_nul("root.path", &root.path)?;
     let mut warnings = Vec::new();
+    let path = bundle.join(&root.path);
     let mounts = spec
         .mounts
         .iter()
         .enumerate()
-        .map(|(i, mount)| mount::plan(i, mount, linux, bundle, options, &mut warnings))
+        .map(|(i, mount)| mount::plan(i, mount, linux, [bundle, &path], options, &mut warnings))
         .collect::<Result<Vec<_>>>()?;
-    label_warning(linux, &mounts, &mut warnings);
     let own_dev = !mounts.iter().any(|m| m.destination == "/dev" && matches!(m.kind, MountKind::Bind { .. }));
     let devices = devices::plan(&linux.devices)?;
     let plan = RootfsPlan {
-        path: bundle.join(&root.path),
+        path,
         readonly: root.readonly,
         propagation: propagation(linux, options)?,
         no_pivot: options.no_pivot,
@@ -234,6 +278,14 @@ fn wrong(field: impl fmt::Display, cause: impl fmt::Display) -> Error {
 fn without_nul(field: impl fmt::Display, value: &str) -> Result<()> {
     match value.contains('\0') {
         true => Err(wrong(field, "holds a NUL byte")),
+        false => Ok(()),
+    }
+}
+
+/// It stands in quotes among the options of file systems.
+fn check_label(label: &str) -> Result<()> {
+    match label.contains(['"', '\\', '\0']) {
+        true => Err(wrong("linux.mountLabel", format!("{label:?}: is not an SELinux context"))),
         false => Ok(()),
     }
 }
@@ -299,14 +351,6 @@ fn paths_inside(field: &str, paths: &[String]) -> Result<Vec<String>> {
         }
     }
     Ok(out)
-}
-
-/// mqueue takes no `context=` and would have to be labelled afterwards.
-fn label_warning(linux: &Linux, mounts: &[MountPlan], warnings: &mut Vec<String>) {
-    let mqueue = |m: &MountPlan| matches!(&m.kind, MountKind::Filesystem(f) if f.fstype == "mqueue");
-    if !linux.mount_label.is_empty() && mounts.iter().any(mqueue) {
-        warnings.push("linux.mountLabel: not applied to mqueue, which has no context option".to_owned());
-    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! What is opened before the container's first process exists: by the runtime, with its rights, in its mount namespace.
 //!
 //! That is little. Mounts of one namespace can't be bound by a process in another, so nearly everything is opened by
-//! init itself. Two things can't wait: `/proc` has to be the host's own, and what the root user of a new user namespace
+//! init itself. Three things can't wait: `/proc` has to be the host's own, and what the root user of a new user namespace
 //! couldn't reach by path (`/root/volume`, behind mode 0700) is copied here as a detached tree, which receives mounts
 //! from the host but gives none back. Where a path can be reached, init's own view of it is preferred: the kernel locks
-//! the flags of those mounts (`ro`, `nosuid`), so that not even root of the user namespace can take them off.
+//! the flags of those mounts (`ro`, `nosuid`), so that not even root of the user namespace can take them off. And what is
+//! idmapped needs rights over the source's file system, which init doesn't have in a user namespace.
 //!
 //! The descriptors are inherited by the clone; all close when they are dropped, here and there.
 
-use super::plan::{MountKind, RootfsPlan};
+use super::idmap::{self, UserNamespaces};
+use super::plan::{MountKind, MountPlan, RootfsPlan};
 use super::procfs::{Procfs, same_file};
 use crate::error::{During, Error, Kind, Result};
 use forgeone_sys::fs::{self, AtFlags, CWD, Mode, OFlags, Stat};
@@ -27,8 +29,10 @@ pub struct Prepared {
     pub(super) identity: (u64, u64),
     /// A copy of the root file system's tree, if init couldn't reach it.
     pub(super) rootfs_tree: Option<OwnedFd>,
-    /// Copies of sources that init couldn't reach, by the number of the mount.
+    /// Copies of sources that init couldn't reach, or that are idmapped, by the number of the mount.
     pub(super) trees: Vec<(usize, OwnedFd)>,
+    /// The user namespaces of idmapped file systems that init mounts, by the number of the mount.
+    pub(super) users: Vec<(usize, OwnedFd)>,
 }
 
 impl Prepared {
@@ -40,6 +44,17 @@ impl Prepared {
     /// The kernel's `/proc`, as it was found before the clone.
     pub fn procfs(&self) -> &Procfs {
         &self.procfs
+    }
+
+    /// Opens what is to be had of the last mount's source, which was made since.
+    ///
+    /// # Errors
+    /// As [`prepare`].
+    pub fn last_source_made(&mut self, plan: &RootfsPlan) -> Result<()> {
+        match plan.mounts.last() {
+            Some(mount) if plan.user_namespace => copy_unreachable_source(mount, self),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -53,11 +68,18 @@ pub fn prepare(plan: &RootfsPlan) -> Result<Prepared> {
     let flags = OFlags::PATH | OFlags::DIRECTORY;
     let rootfs = fs::openat(CWD, &plan.path, flags, Mode::empty()).during(|| "root.path")?;
     let stat = fs::fstat(&rootfs)?;
-    let mut prepared =
-        Prepared { procfs, identity: identity(&stat), rootfs, rootfs_tree: None, trees: Vec::new() };
+    let mut prepared = Prepared {
+        procfs,
+        identity: identity(&stat),
+        rootfs,
+        rootfs_tree: None,
+        trees: vec![],
+        users: vec![],
+    };
     if plan.user_namespace {
         copy_unreachable(plan, &mut prepared)?;
     }
+    idmap_mounts(plan, &mut prepared)?;
     Ok(prepared)
 }
 
@@ -81,20 +103,47 @@ fn copy_unreachable(plan: &RootfsPlan, prepared: &mut Prepared) -> Result<()> {
     if !all_may_search(&prepared.rootfs)? {
         prepared.rootfs_tree = detached(&prepared.rootfs, true)?;
     }
+    let mut plain = plan.mounts.iter().filter(|mount| mount.idmap.is_none());
+    plain.try_for_each(|mount| copy_unreachable_source(mount, prepared))
+}
+
+fn copy_unreachable_source(mount: &MountPlan, prepared: &mut Prepared) -> Result<()> {
+    let MountKind::Bind { source, recursive, .. } = &mount.kind else { return Ok(()) };
+    let source = match fs::openat(CWD, source, OFlags::PATH, Mode::empty()) {
+        // Init will say that it is missing, unless a mount before this one makes it appear.
+        Err(e) if e.errno() == Errno::NOENT => return Ok(()),
+        result => result.during(|| mount)?,
+    };
+    if !all_may_search(&source).during(|| mount)?
+        && let Some(tree) = detached(&source, *recursive).during(|| mount)?
+    {
+        prepared.trees.push((mount.index, tree));
+    }
+    Ok(())
+}
+
+fn idmap_mounts(plan: &RootfsPlan, prepared: &mut Prepared) -> Result<()> {
+    let mut namespaces = UserNamespaces::default();
     for mount in &plan.mounts {
-        let MountKind::Bind { source, recursive, .. } = &mount.kind else { continue };
-        let source = match fs::openat(CWD, source, OFlags::PATH, Mode::empty()) {
-            // Init will say that it is missing, unless a mount before this one makes it appear.
-            Err(e) if e.errno() == Errno::NOENT => continue,
-            result => result.during(|| mount)?,
-        };
-        if !all_may_search(&source).during(|| mount)?
-            && let Some(tree) = detached(&source, *recursive).during(|| mount)?
-        {
-            prepared.trees.push((mount.index, tree));
+        let Some(idmap) = &mount.idmap else { continue };
+        let users = namespaces.get(&idmap.users, &prepared.procfs).during(|| mount)?;
+        match &mount.kind {
+            MountKind::Bind { source, recursive, .. } => {
+                let tree = idmapped(source, *recursive, users.as_fd(), idmap.recursive).during(|| mount)?;
+                prepared.trees.push((mount.index, tree));
+            }
+            _ => prepared.users.push((mount.index, fs::dup(users)?)),
         }
     }
     Ok(())
+}
+
+/// A copy of the tree at a path of the host, idmapped.
+fn idmapped(source: &Path, tree: bool, users: BorrowedFd, recursive: bool) -> SysResult<OwnedFd> {
+    let source = fs::openat(CWD, source, OFlags::PATH, Mode::empty())?;
+    let copy = idmap::explained(receiving(&source, tree))?;
+    idmap::apply(&copy, users, recursive)?;
+    Ok(copy)
 }
 
 /// Whether everybody may search all directories that lead to a file. The path is the kernel's, free of links.
@@ -112,14 +161,18 @@ fn all_may_search(file: &OwnedFd) -> SysResult<bool> {
 /// A copy of a tree that receives mounts and gives none back; `None` where the caller may not make one, or the kernel
 /// can't: then init has to get there on its own.
 fn detached(source: &OwnedFd, recursive: bool) -> SysResult<Option<OwnedFd>> {
+    match receiving(source, recursive) {
+        Err(e) if matches!(e.errno(), Errno::PERM | Errno::NOSYS) => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+fn receiving(source: &OwnedFd, recursive: bool) -> SysResult<OwnedFd> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_EMPTY_PATH;
     flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
     let none = MountAttrFlags::empty();
     let slave = Some(MountPropagationFlags::DOWNSTREAM);
-    let tree = mount::open_tree(source, Path::new(""), flags)
-        .and_then(|tree| mount::mount_setattr(&tree, "", true, none, none, slave, None).map(|()| tree));
-    match tree {
-        Err(e) if matches!(e.errno(), Errno::PERM | Errno::NOSYS) => Ok(None),
-        result => result.map(Some),
-    }
+    let tree = mount::open_tree(source, Path::new(""), flags)?;
+    mount::mount_setattr(&tree, "", true, none, none, slave, None)?;
+    Ok(tree)
 }

@@ -12,6 +12,7 @@
 use super::cgroupfs::{self, CgroupView};
 use super::copyup;
 use super::devices;
+use super::idmap;
 use super::mounting::{Changes, Lookup, Mounting, Place, Tree};
 use super::options::{Attributes, Propagation};
 use super::plan::{Filesystem, MountKind, MountPlan, RootfsPlan};
@@ -39,8 +40,10 @@ pub struct Rootfs<'a> {
     identity: (u64, u64),
     /// Mounts that become read-only in the end, with their numbers.
     pub(super) late: RefCell<Vec<(usize, OwnedFd)>>,
-    /// Copies of sources that can't be reached from here, by the number of the mount.
+    /// Copies of sources that can't be reached, or not be idmapped, from here, by the number of the mount.
     trees: RefCell<Vec<(usize, OwnedFd)>>,
+    /// User namespaces of file systems that are idmapped, by the number of the mount.
+    users: Vec<(usize, OwnedFd)>,
 }
 
 /// No file mode creation mask, until this is dropped.
@@ -72,11 +75,11 @@ pub fn build<'a>(
 ) -> RuntimeResult<Rootfs<'a>> {
     let _umask = NoUmask::new();
     part_from_host(plan).during(|| "propagation of /")?;
-    let Prepared { procfs, identity, rootfs_tree, trees, .. } = prepared;
+    let Prepared { procfs, identity, rootfs_tree, trees, users, .. } = prepared;
     let mounting = Mounting::new(procfs);
     let root = root_mount(plan, &mounting, rootfs_tree, identity).during(|| "root.path")?;
     let (late, trees) = (RefCell::default(), RefCell::new(trees));
-    let rootfs = Rootfs { plan, cgroups, mounting, root, identity, late, trees };
+    let rootfs = Rootfs { plan, cgroups, mounting, root, identity, late, trees, users };
     for mount in &plan.mounts {
         rootfs.mount(mount).during(|| mount)?;
     }
@@ -190,7 +193,7 @@ impl Rootfs<'_> {
         };
         let (place, _) = self.place(plan, make)?;
         let (attributes, recursive) = (plan.attributes, plan.recursive);
-        let changes = Changes { attributes, recursive, propagation: &plan.propagation };
+        let changes = Changes { attributes, reset: plan.reset, recursive, propagation: &plan.propagation };
         self.mounting.attach(tree, changes, &place).map(drop)
     }
 
@@ -206,9 +209,12 @@ impl Rootfs<'_> {
             true => with_mode_of(&place.fd, what)?,
             false => Cow::Borrowed(what),
         };
-        let fill = |top: BorrowedFd| match what.copy_up {
-            true => copyup::copy(place.fd.as_fd(), top),
-            false => Ok(()),
+        let fill = |top: BorrowedFd| {
+            if what.copy_up {
+                copyup::copy(place.fd.as_fd(), top)?;
+            }
+            // After the copy, whose owners are the file system's own.
+            self.idmap(plan, top)
         };
         let mount = |what: &Filesystem| self.mounting.filesystem(what, plan.attributes, true, &place, &fill);
         let made = match (mount(&what), &what.lesser_data) {
@@ -220,11 +226,20 @@ impl Rootfs<'_> {
             }
             (result, _) => result?,
         };
+        self.mounting.label(&made, &what.root_label)?;
         self.propagate(&made, plan)?;
         if plan.late_readonly {
             self.readonly_later(plan, made);
         }
         Ok(())
+    }
+
+    fn idmap(&self, plan: &MountPlan, top: BorrowedFd) -> Result<()> {
+        let (Some(idmap), users) = (&plan.idmap, self.users.iter().find(|(i, _)| *i == plan.index)) else {
+            return Ok(());
+        };
+        let (_, users) = users.ok_or_else(|| Error::new("idmap: no user namespace", Errno::INVAL))?;
+        idmap::apply(top, users.as_fd(), idmap.recursive)
     }
 
     /// A user namespace without a network namespace may not mount sysfs; it gets the host's, bound. If it is to be
@@ -233,7 +248,8 @@ impl Rootfs<'_> {
         let tree = self.mounting.tree_at(Path::new("/sys"), true)?;
         let readonly = plan.attributes.set & MountAttrFlags::MOUNT_ATTR_RDONLY;
         let recursive = Attributes { set: readonly, ..Attributes::default() };
-        let changes = Changes { attributes: plan.attributes, recursive, propagation: &plan.propagation };
+        let (attributes, propagation) = (plan.attributes, &plan.propagation[..]);
+        let changes = Changes { attributes, recursive, propagation, ..Changes::default() };
         self.mounting.attach(tree, changes, place).map(drop)
     }
 
@@ -249,7 +265,13 @@ impl Rootfs<'_> {
     pub(super) fn place<'p>(&'p self, plan: &'p MountPlan, make: Make) -> Result<(Place<'p>, bool)> {
         let links = if plan.strict { Links::Refuse } else { Links::Follow };
         let path = plan.destination.as_str();
-        let (fd, existed) = self.mounting.resolver.make(&self.root, path, links, make)?;
+        let (fd, existed) = match self.mounting.resolver.make(&self.root, path, links, make) {
+            Err(e) if plan.strict && e.errno() == Errno::LOOP => {
+                let cause = "must be mounted on ordinary directory: a symbolic link is in the way";
+                return Err(Error::new(cause, e.errno()));
+            }
+            result => result?,
+        };
         let stat = fs::fstat(&fd)?;
         let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         match make {

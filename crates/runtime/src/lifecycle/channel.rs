@@ -6,21 +6,23 @@
 //!    ├──── Go ───────────────────────────────────── (moved into its cgroup) ───►│
 //!    │ ◄── MapIds ──────────────────────────────────── (new user namespace) ────┤
 //!    ├──── Go ─────────────────────────────────────────────────────────────────►│
+//!    │ ◄── Network + its namespace ──────────────────── (linux.netDevices) ─────┤
+//!    ├──── Go ─────────────────────────────────────────────────────────────────►│
 //!    │ ◄── RunHooks ─────────────────────────────────── (hooks or devices) ─────┤
 //!    ├──── Go ─────────────────────────────────────────────────────────────────►│
 //!    │ ◄── Terminal + master ───────────────────────────────────────────────────┤
 //!    │ ◄── Ready ───────────────────────────────────────────────────────────────┤
-//!    ├──── Go ───────────────────────────────────────── (run, exec: no socket) ─►│ executes: end of file
+//!    ├──── Go ───────────────────────────────────────── (run, exec: no socket) ─►│
+//!    │ ◄── Filter ───────────────────────────────────── (a filter that notifies) ┤ see `listener.rs`
+//!    ├──── Go ─────────────────────────────────────────────────────────────────►│ executes: end of file
 //! ```
 //!
 //! At any point init may say Failed: the error crosses whole. End of file before Ready means that it died.
 
 use crate::error::{Error, Kind, Result};
+use crate::plan::namespaces::Inodes;
 use forgeone_sys::socket;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-/// As many as `plan::namespaces::KINDS`.
-pub(super) const KINDS_OF_NAMESPACES: usize = 8;
 
 /// Messages are short; an error is cut at this length.
 const MAX: usize = 16 << 10;
@@ -32,13 +34,20 @@ pub(super) enum Message {
     Cloned(i32, Option<OwnedFd>),
     /// Init: write my id maps.
     MapIds,
+    /// Init: I am in my network namespace, which is this: move the devices in.
+    Network(OwnedFd),
     /// Init: the mounts are there and the root isn't changed yet: run the hooks of the runtime's namespaces.
     RunHooks,
     /// Init: the terminal's master.
     Terminal(OwnedFd),
-    /// Init: all is set up but for the last step; these are its namespaces' inode numbers, in the order of
-    /// `plan::namespaces::KINDS`.
-    Ready([u64; KINDS_OF_NAMESPACES]),
+    /// Init: all is set up but for the last step; these are its namespaces.
+    Ready(Inodes),
+    /// Init: next I load a filter that notifies.
+    Filter,
+    /// Runtime: go on, and send me the filter's listener.
+    Send,
+    /// Init: the filter's listener.
+    Listener(OwnedFd),
     /// Init or stage: this failed, and I am gone.
     Failed(Error),
     /// Runtime: go on.
@@ -127,8 +136,12 @@ fn encode(message: &Message) -> (Vec<u8>, Option<&OwnedFd>) {
     match message {
         Message::Cloned(pid, fd) => ([b"c".as_slice(), &pid.to_le_bytes()].concat(), fd.as_ref()),
         Message::MapIds => (b"m".to_vec(), None),
+        Message::Network(fd) => (b"n".to_vec(), Some(fd)),
         Message::RunHooks => (b"h".to_vec(), None),
         Message::Terminal(fd) => (b"t".to_vec(), Some(fd)),
+        Message::Filter => (b"l".to_vec(), None),
+        Message::Send => (b"s".to_vec(), None),
+        Message::Listener(fd) => (b"o".to_vec(), Some(fd)),
         Message::Ready(inodes) => {
             let inodes = inodes.iter().flat_map(|inode| inode.to_le_bytes());
             (std::iter::once(b'r').chain(inodes).collect(), None)
@@ -154,10 +167,14 @@ fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Message> {
             Message::Cloned(pid, fds.next())
         }
         (b'm', []) => Message::MapIds,
+        (b'n', []) => Message::Network(fds.next().ok_or_else(broken)?),
         (b'h', []) => Message::RunHooks,
         (b't', []) => Message::Terminal(fds.next().ok_or_else(broken)?),
-        (b'r', inodes) if inodes.len() == 8 * KINDS_OF_NAMESPACES => {
-            let mut out = [0; KINDS_OF_NAMESPACES];
+        (b'l', []) => Message::Filter,
+        (b's', []) => Message::Send,
+        (b'o', []) => Message::Listener(fds.next().ok_or_else(broken)?),
+        (b'r', inodes) if inodes.len() == size_of::<Inodes>() => {
+            let mut out = Inodes::default();
             for (inode, bytes) in out.iter_mut().zip(inodes.chunks_exact(8)) {
                 *inode = u64::from_le_bytes(bytes.try_into().map_err(|_| broken())?);
             }

@@ -2,23 +2,24 @@
 //!
 //! Order: everything is decided, then admitted, then the record is written, and only then is anything done.
 
-use super::channel::{Channel, KINDS_OF_NAMESPACES, Message, unexpected};
+use super::channel::{Channel, Message, unexpected};
 use super::idmap::Writer;
 use super::init::{self, Gate, Inherited};
 use super::oom::OomScore;
 use super::spawn::{self, Cloned};
 use super::status::Kept;
 use super::undo::Undo;
-use super::{CreateOptions, Runtime, Started, hooks, proc, remove};
+use super::{CreateOptions, Runtime, Started, hooks, in_user_namespace, listener, notify, proc, remove};
 use crate::bundle::{self, Bundle};
 use crate::engine::{self, Engine};
 use crate::error::{During, Result};
 use crate::fs::{self as rootfs, CgroupHierarchy, CgroupView, Prepared, Procfs};
-use crate::plan::namespaces::KINDS;
+use crate::plan::namespaces::{Inodes, KINDS};
 use crate::plan::{self, Plan};
-use crate::spec::State;
+use crate::security::labels;
+use crate::spec::{Spec, State};
 use crate::state::{self, Dir, Lock, MountKey, Record};
-use crate::{cgroup, clock};
+use crate::{cgroup, clock, network, resctrl};
 use cgroup::systemd::Manager;
 use cgroup::{Entry, Group};
 use forgeone_sys::fs;
@@ -28,6 +29,9 @@ use forgeone_trust as trust;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+
+/// The longest mountinfo that is read, in bytes.
+const MOUNTINFO_MAX: usize = 16 << 20;
 
 /// A container whose init waits, and the channel over which it can be told to go on.
 pub(super) struct Created {
@@ -78,11 +82,20 @@ pub(super) fn create(runtime: &Runtime, id: &str, options: &CreateOptions, until
     carry_out(id, options, until, decision, (dir, lock), &mut undo).map_err(|e| undo.run(e))
 }
 
+/// Root in a user namespace has no more rights over the host's cgroups than the user who made it, rootless Podman
+/// for one.
+fn is_rootless() -> bool {
+    process::geteuid() != 0 || in_user_namespace()
+}
+
 fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decision> {
-    let bundle = bundle::load(&options.bundle)?;
+    let mut bundle = bundle::load(&options.bundle)?;
+    activate(&mut bundle.spec, options, &runtime.settings.root.join(id));
     let layout = cgroup::detect()?;
-    let rootless = runtime.settings.rootless.unwrap_or_else(|| process::geteuid() != 0);
-    let mut manager = systemd(runtime, rootless)?;
+    let rootless = runtime.settings.rootless.unwrap_or_else(is_rootless);
+    // Without the rights of the machine's root it is the user's own.
+    let manager = runtime.settings.systemd_cgroup.then(|| Manager::connect(rootless)).transpose();
+    let mut manager = manager.during(|| "--systemd-cgroup")?;
     let plan_options = plan::Options {
         no_pivot: options.no_pivot,
         rootless,
@@ -96,6 +109,10 @@ fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decisi
     let engine = engine::of(plan.exec_mode)?;
     engine.adapt(&mut plan)?;
     let mut plan = plan::adjust(plan);
+    labels::check(&plan.process.apparmor_profile, &plan.process.selinux_label)?;
+    if let Some(filter) = plan::notifying_filter(&plan, &bundle.spec) {
+        listener::check(filter)?;
+    }
     let prepared = rootfs::prepare(&plan.rootfs)?;
     let demands = plan::trust_demands(&bundle.spec)?;
     let args = bundle.spec.process.as_ref().map_or(&[][..], |process| &process.args);
@@ -113,16 +130,15 @@ fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decisi
     Ok(Decision { bundle, plan, engine, prepared, manager, warnings })
 }
 
-/// The systemd that is to make the cgroup, if one is: the machine's for the machine's root, otherwise the user's own.
-fn systemd(runtime: &Runtime, rootless: bool) -> Result<Option<Manager>> {
-    if !runtime.settings.systemd_cgroup {
-        return Ok(None);
+/// What the program is given by the service that it is: sockets, and a way to say that it is ready.
+fn activate(spec: &mut Spec, options: &CreateOptions, state: &Path) {
+    if let Some(process) = spec.process.as_mut().filter(|_| options.listen_fds > 0) {
+        // The program becomes process 1 of its PID namespace; as runc, whatever PID namespace it has.
+        process.env.extend([format!("LISTEN_FDS={}", options.listen_fds), "LISTEN_PID=1".to_owned()]);
     }
-    let map = runtime.procfs()?.read("self/uid_map", 4096)?;
-    let initial = map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let initial = initial.eq([&b"0"[..], b"0", b"4294967295"]);
-    let user = rootless || !initial;
-    Manager::connect(user).map(Some).during(|| "--systemd-cgroup")
+    if options.notify_socket.is_some() {
+        notify::plan(spec, state);
+    }
 }
 
 /// runc's rules: a terminal needs somebody who takes its master.
@@ -141,11 +157,19 @@ fn carry_out<'a>(
     undo: &mut Undo<'a>,
 ) -> Result<Created> {
     let state = state_of(id, &decision, "creating");
-    let Decision { bundle, plan, engine, prepared, manager, mut warnings } = decision;
+    let Decision { bundle, plan, engine, mut prepared, manager, mut warnings } = decision;
     let mut record = Record { keep_keyring: options.no_new_keyring, ..record(id, &bundle, &plan, engine)? };
+    if let Some(wanted) = &plan.resctrl {
+        let mounts = prepared.procfs().read("self/mountinfo", MOUNTINFO_MAX)?;
+        record.resctrl = resctrl::survey(wanted, &mounts)?;
+    }
     dir.write(&record)?;
     dir.keep_config(&bundle.config)?;
     let waits = dir.waits()?;
+    if options.notify_socket.is_some() {
+        notify::prepare(&dir)?;
+        prepared.last_source_made(&plan.rootfs)?;
+    }
 
     let (mut group, more) = Group::create(&plan.cgroup)?;
     warnings.extend(more);
@@ -158,6 +182,11 @@ fn carry_out<'a>(
         Entry::AtBirth => record.cgroup.clone(),
         Entry::Moved => cgroup::Paths::of(&plan.cgroup),
     };
+    if let Some(wanted) = &plan.resctrl {
+        let paths = record.resctrl.clone();
+        undo.push("the resctrl groups", move || resctrl::remove(&paths));
+        resctrl::make(wanted, &record.resctrl)?;
+    }
     let targets = spawn::open_targets(&plan.namespaces)?;
     let mut birth = group.birth()?;
     let (channel, inner) = Channel::pair()?;
@@ -189,7 +218,7 @@ fn carry_out<'a>(
                 state,
                 keep_keyring: options.no_new_keyring,
                 may_set_groups,
-                preserve_fds: options.preserve_fds,
+                preserve_fds: options.listen_fds.saturating_add(options.preserve_fds),
                 ignored,
                 waits,
                 dumpable_for_maps: writer.needs_dumpable(),
@@ -210,12 +239,14 @@ fn carry_out<'a>(
         channel.send(&Message::Go)?;
     }
 
+    resctrl::enter(&record.resctrl, child.pid)?;
     record.pid = child.pid;
     let state = State { pid: child.pid, ..state };
-    let (terminal, inodes) = converse(&child, &channel, &plan, writer, prepared.procfs(), &state)?;
+    let (terminal, inodes) = converse(&child, &channel, &plan, writer, prepared.procfs(), &state, undo)?;
     record.namespaces = own_namespaces(&plan, inodes);
     finish(&mut record, prepared.procfs(), &dir)?;
     let terminal = hand_over(terminal, options.console_socket.as_deref())?;
+    super::send_pidfd(child.pidfd.as_ref(), options.pidfd_socket.as_deref(), "standard")?;
     if let Some(file) = &options.pid_file {
         super::write_pid_file(file, child.pid)?;
     }
@@ -223,7 +254,7 @@ fn carry_out<'a>(
         // Only now init may outlive us: all that is known of it is written down.
         channel.send(&Message::Go)?;
     }
-    let started = Started { pid: child.pid, pidfd: child.pidfd, terminal, warnings };
+    let started = Started { pid: child.pid, pidfd: child.pidfd, terminal, notify: None, warnings };
     let kept = Kept { config: bundle.config, spec: bundle.spec };
     Ok(Created { started, channel, record, dir, kept })
 }
@@ -284,7 +315,7 @@ fn record(id: &str, bundle: &Bundle, plan: &Plan, engine: &dyn Engine) -> Result
     })
 }
 
-/// Answers init until it is ready; gives the terminal's master and the inode numbers of init's namespaces.
+/// Answers init until it is ready; gives the terminal's master and init's namespaces.
 fn converse(
     child: &Child,
     channel: &Channel,
@@ -292,12 +323,19 @@ fn converse(
     writer: Writer,
     procfs: &Procfs,
     state: &State,
-) -> Result<(Option<OwnedFd>, [u64; KINDS_OF_NAMESPACES])> {
+    undo: &mut Undo,
+) -> Result<(Option<OwnedFd>, Inodes)> {
     let mut terminal = None;
     loop {
         match channel.receive()? {
             Message::MapIds => {
                 writer.write(child.pid, &plan.namespaces, procfs)?;
+                channel.send(&Message::Go)?;
+            }
+            Message::Network(container) => {
+                let own = procfs.namespace("self/ns/net")?.ok_or_else(init::no_network)?;
+                let moved = network::move_in(&plan.net_devices, own, container)?;
+                undo.push("the move of network devices", || moved.give_back());
                 channel.send(&Message::Go)?;
             }
             Message::RunHooks => {
@@ -315,7 +353,7 @@ fn converse(
 }
 
 /// Those of init's namespaces that aren't the runtime's, by name.
-fn own_namespaces(plan: &Plan, inodes: [u64; KINDS_OF_NAMESPACES]) -> BTreeMap<String, u64> {
+fn own_namespaces(plan: &Plan, inodes: Inodes) -> BTreeMap<String, u64> {
     let own = KINDS.iter().zip(inodes).filter(|((kind, _), _)| plan.namespaces.contains(*kind));
     own.map(|((_, name), inode)| ((*name).to_owned(), inode)).collect()
 }

@@ -9,7 +9,9 @@
 //! own, and what the runtime has open of the host was closed before (see [`super::spawn`]). The process enters the
 //! cgroups first, before it does anything that costs memory in there.
 
+use super::affinity::Affinity;
 use super::channel::{Channel, Message, unexpected};
+use super::listener::Handover;
 use super::oom::OomScore;
 use super::spawn::{self, Cloned, Target};
 use super::{ExecOptions, Runtime, Started, Status, create, init, proc, program, remove, start};
@@ -20,16 +22,20 @@ use crate::fs::{self as rootfs, Procfs, Resolver};
 use crate::plan::namespaces::KINDS;
 use crate::plan::process::ProcessPlan;
 use crate::plan::{self, process as process_plan};
-use crate::security::seccomp;
+use crate::security::{labels, seccomp};
 use crate::spec::{Process, Spec};
 use crate::state::{self, Record};
 use forgeone_config::ExecMode;
+use forgeone_sys::credentials;
 use forgeone_sys::fs::{self as files, Mode, OFlags};
 use forgeone_sys::process::{self, Child, Namespaces};
 use forgeone_sys::signal::{self, SignalSet};
-use forgeone_sys::{credentials, pty};
 use forgeone_trust as trust;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Memory that a container must have left for another program, in bytes: less, and a program may be ended in the midst
+/// of its exec, or others in its place.
+const ROOM: usize = 256 << 10;
 
 /// What the new process has: a fork's memory.
 struct Inherited<'a> {
@@ -50,50 +56,52 @@ struct Inherited<'a> {
 }
 
 impl Runtime {
-    /// The container's own program as its config describes it: what `exec` changes and starts.
+    /// Starts another program in a running container: the one that `choose` makes of the container's own, with all its
+    /// settings, as in `process` of `config.json`.
     ///
     /// # Errors
-    /// [`Kind::NotFound`], or what is wrong with the kept config.
-    pub fn process_template(&self, id: &str) -> Result<Process> {
-        let container = self.find(id)?;
-        let process = container.kept()?.spec.process.clone();
-        process.ok_or_else(|| Error::new(Kind::Config, "process: is missing"))
-    }
-
-    /// Starts another program in a running container.
-    ///
-    /// # Errors
-    /// [`Kind::State`] if it doesn't run, [`Kind::Program`] if the program can't be executed.
-    pub fn exec(&self, id: &str, options: &ExecOptions) -> Result<Started> {
+    /// [`Kind::State`] if it doesn't run or is full, [`Kind::Program`] if the program can't be executed; and those of
+    /// `choose`.
+    pub fn exec(
+        &self,
+        id: &str,
+        options: &ExecOptions,
+        choose: &dyn Fn(&Process) -> Result<Process>,
+    ) -> Result<Started> {
         super::check_single_threaded()?;
         let container = self.find(id)?;
         let record = container.record()?;
-        match container.status()? {
+        let status = container.status()?;
+        match status {
             Status::Running | Status::Created => {}
             Status::Paused if options.ignore_paused => {}
             Status::Paused => {
-                let message = format!("container \"{id}\" is paused; resume it, or use --ignore-paused");
+                let message =
+                    format!("cannot exec in a paused container; resume \"{id}\", or use --ignore-paused");
                 return Err(Error::new(Kind::State, message));
             }
             other => return Err(start::not_running(id, other)),
         }
-        super::check_console_socket(
-            options.process.terminal,
-            options.detach,
-            options.console_socket.is_some(),
-        )?;
         let kept = container.kept()?;
-        let (mut plan, warnings) = decide(&kept.spec, record, options)?;
-        let admission = super::ask(trust::Operation::Exec, id, kept, &options.process.args)?;
+        let own = kept.spec.process.as_ref();
+        let process = choose(own.ok_or_else(|| Error::new(Kind::Config, "process: is missing"))?)?;
+        super::check_console_socket(process.terminal, options.detach, options.console_socket.is_some())?;
+        let (mut plan, warnings) = decide(&kept.spec, record, &process)?;
+        let admission = super::ask(trust::Operation::Exec, id, kept, &process.args)?;
         plan::tighten_process(&mut plan, &admission);
 
         let (child, channel) = clone(self, record, &plan, options)?;
         let (pid, pidfd) = (child.pid, child.pidfd.as_ref().map(files::dup).transpose()?);
-        let started = converse(child, &channel, options, warnings).and_then(|started| {
+        let started = || -> Result<Started> {
+            crate::resctrl::enter(&record.resctrl, pid)?;
+            let terminal = await_ready(pid, &channel)?;
+            OomScore::give(self.procfs()?, pid, plan.oom_score_adj)?;
+            let handover = Handover { pid, kept, record, status };
+            let started = release(child, &channel, terminal, options, &handover)?;
             state::append(&container.dir, &state::Event { pid, ..super::event(record, "exec") })?;
-            Ok(started)
-        });
-        started.map_err(|e| end(pid, pidfd.as_ref(), e))
+            Ok(Started { warnings, ..started })
+        };
+        started().map_err(|e| end(pid, pidfd.as_ref(), e))
     }
 }
 
@@ -106,12 +114,17 @@ fn end(pid: i32, pidfd: Option<&OwnedFd>, e: Error) -> Error {
 }
 
 /// The plan of the program: what the caller says, and the container's filter.
-fn decide(spec: &Spec, record: &Record, options: &ExecOptions) -> Result<(ProcessPlan, Vec<String>)> {
+fn decide(spec: &Spec, record: &Record, process: &Process) -> Result<(ProcessPlan, Vec<String>)> {
+    labels::check(&process.apparmor_profile, &process.selinux_label)?;
     let filter = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
     let filter = filter.map(seccomp::compile).transpose()?;
     let own_user = record.namespaces.contains_key("user");
     let grantable = if own_user { u64::MAX } else { credentials::capget()?.permitted };
-    process_plan::plan(&options.process, filter, grantable)
+    let (mut planned, warnings) = process_plan::plan(process, filter, grantable)?;
+    planned.personality = spec.linux.as_ref().map(plan::personality).transpose()?.flatten();
+    let policy = spec.linux.as_ref().and_then(|linux| linux.memory_policy.as_ref());
+    planned.memory_policy = policy.map(plan::memory::plan).transpose()?;
+    Ok((planned, warnings))
 }
 
 /// Clones the process and lets it run up to "ready".
@@ -125,9 +138,15 @@ fn clone(
     let targets = targets(runtime, record, procfs)?;
     let user_namespace = targets.iter().any(|target| target.is(Namespaces::USER));
     let group = Group::open(record.cgroup.clone());
-    let mut birth = group.birth_beside(record.pid).during(|| format!("container \"{}\"", record.id))?;
+    let container = || format!("container \"{}\"", record.id);
+    if let Some(most) = group.full().during(container)? {
+        let cause = format!("linux.resources.pids.limit: all {most} are in use");
+        return Err(Error::new(Kind::State, cause).during(container()));
+    }
+    let mut birth = group.birth_inside(&options.cgroups, record.pid).during(container)?;
     let (channel, inner) = Channel::pair()?;
-    let score = OomScore::lend(procfs, plan.oom_score_adj)?;
+    let score = OomScore::lend_highest(procfs, plan.oom_score_adj)?;
+    let cpus = Affinity::lend(plan.affinity.as_ref().and_then(|affinity| affinity.initial.as_ref()))?;
     process::set_dumpable(false)?;
 
     let ignored = proc::ignored_signals(procfs)?;
@@ -152,6 +171,7 @@ fn clone(
     match spawn::clone_init(Namespaces::empty(), &mut birth, &first, &shed)? {
         Cloned::Runtime(child) => {
             score.take_back()?;
+            cpus.take_back()?;
             if let Some(attach) = birth.attach() {
                 let moved = attach.process(child.pid).and_then(|()| channel.send(&Message::Go));
                 moved.map_err(|e| end(child.pid, child.pidfd.as_ref(), e))?;
@@ -192,29 +212,35 @@ fn targets(runtime: &Runtime, record: &Record, procfs: &Procfs) -> Result<Vec<Ta
     if runtime.is_init(record)? { Ok(targets) } else { Err(start::not_running(&record.id, Status::Stopped)) }
 }
 
-/// The runtime's side, up to the program's start.
-fn converse(
-    child: Child,
-    channel: &Channel,
-    options: &ExecOptions,
-    warnings: Vec<String>,
-) -> Result<Started> {
+/// The runtime's side, until nothing but the leave to go on is missing; gives the terminal's master.
+fn await_ready(pid: i32, channel: &Channel) -> Result<Option<OwnedFd>> {
     let mut terminal = None;
     loop {
         match channel.receive()? {
             Message::Terminal(master) => terminal = Some(master),
-            Message::Ready(_) => break,
+            Message::Ready(_) => return Ok(terminal),
             Message::Failed(e) => return Err(e),
-            Message::End => return Err(init::ended_early(&remove::how_it_ended(child.pid))),
+            Message::End => return Err(init::ended_early(&remove::how_it_ended(pid))),
             other => return Err(unexpected(&other)),
         }
     }
+}
+
+/// The rest of it, up to the program's start.
+fn release(
+    child: Child,
+    channel: &Channel,
+    terminal: Option<OwnedFd>,
+    options: &ExecOptions,
+    handover: &Handover,
+) -> Result<Started> {
     let terminal = create::hand_over(terminal, options.console_socket.as_deref())?;
+    super::send_pidfd(child.pidfd.as_ref(), options.pidfd_socket.as_deref(), "setns")?;
     if let Some(file) = &options.pid_file {
         super::write_pid_file(file, child.pid)?;
     }
-    start::told(channel)?;
-    Ok(Started { pid: child.pid, pidfd: child.pidfd, terminal, warnings })
+    start::go(channel, handover)?;
+    Ok(Started { pid: child.pid, pidfd: child.pidfd, terminal, notify: None, warnings: Vec::new() })
 }
 
 /// The new process. Comes back never.
@@ -236,6 +262,7 @@ fn run(own: &mut Inherited) -> Result<engine::Program> {
         }
         birth.enter()?;
     }
+    program::set_affinity(own.plan.affinity.as_ref())?;
     spawn::join(&own.join)?;
     own.join.clear();
     if own.user_namespace {
@@ -249,13 +276,10 @@ fn run(own: &mut Inherited) -> Result<engine::Program> {
         program::session_keyring(id)?;
     }
     if own.plan.terminal {
-        let terminal = open_pty().during(|| "terminal")?;
-        if let Some(size) = &own.plan.console_size {
-            let (rows, columns) = (size.height.min(65535) as u16, size.width.min(65535) as u16);
-            pty::set_window_size(&terminal.master, rows, columns).during(|| "process.consoleSize")?;
-        }
-        own.channel.send(&Message::Terminal(terminal.master))?;
-        program::take_terminal(terminal.peer)?;
+        // The container's devpts is below our root by now.
+        let root = files::open("/", OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+        let devpts = rootfs::devpts(&root, &Resolver::default())?;
+        program::take_terminal(program::open_terminal(devpts, own.plan, &own.channel)?)?;
     }
     let caller = program::Caller {
         procfs: own.procfs,
@@ -263,18 +287,14 @@ fn run(own: &mut Inherited) -> Result<engine::Program> {
         may_set_groups: own.may_set_groups,
     };
     let found = program::assume(own.plan, &caller)?;
+    // While we are the first that the kernel would end for want of memory: what a program needs to begin with is there.
+    drop(std::hint::black_box(vec![1_u8; ROOM]));
     own.channel.send(&Message::Ready(Default::default()))?;
     own.channel.wait_go()?;
     signal::reset_for_exec(own.ignored)?;
     process::close_range_cloexec(own.preserve_fds.saturating_add(3))?;
-    program::seal(own.plan)?;
+    program::seal(own.plan, &own.channel)?;
     Ok(found)
-}
-
-/// A terminal of the container's devpts, which is below our root by now.
-fn open_pty() -> Result<pty::Pty> {
-    let root = files::open("/", OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
-    Ok(pty::open_pty(rootfs::devpts(&root, &Resolver::default())?)?)
 }
 
 /// Whether a process, named as in `/proc`, and those in user namespaces below its own may set supplementary groups:

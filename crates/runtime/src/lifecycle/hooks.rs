@@ -1,33 +1,66 @@
 //! Hooks: programs of the config, run with the container's state on their standard input.
+//!
+//! The specification leaves open where they run. Those of the runtime's namespaces run in the bundle, as `runc run` has
+//! it, whichever command runs them; createContainer in the container's root, startContainer in the program's working
+//! directory. Nor does it say what a hook has in its environment whose config names none: the runtime's, in the runtime's
+//! namespaces; nothing at createContainer; the program's at startContainer.
 
 use crate::error::{During, Error, Kind, Result};
 use crate::spec::{Hook, State};
 use forgeone_sys::{Errno, fs, process, signal};
+use std::ffi::{CString, OsStr};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How much of a failed hook's output goes into the error.
 const OUTPUT_MAX: usize = 4096;
 
-/// Runs the hooks of a point in order; the first that fails ends it.
+/// What a hook finds unless its config says otherwise.
+#[derive(Clone, Copy)]
+struct Surroundings<'a> {
+    /// Its working directory; `None`: the caller's.
+    dir: Option<&'a Path>,
+    /// Its environment; `None`: the caller's.
+    env: Option<&'a [CString]>,
+}
+
+/// Runs the hooks of a point of the runtime's namespaces in order; the first that fails ends it.
 pub(super) fn run(point: &str, hooks: &[Hook], state: &State) -> Result<()> {
-    each(point, hooks, state).collect()
+    each(point, hooks, state, outside(state)).collect()
+}
+
+/// Runs those of a point of the container's namespaces, where the caller is.
+pub(super) fn run_inside(point: &str, hooks: &[Hook], state: &State, env: &[CString]) -> Result<()> {
+    each(point, hooks, state, Surroundings { dir: None, env: Some(env) }).collect()
 }
 
 /// Runs all hooks that follow the container's end, whichever of them fail (runtime.md, "Lifecycle", 13).
 pub(super) fn run_poststop(hooks: &[Hook], state: &State) -> Result<()> {
-    let errors = each("poststop", hooks, state).filter_map(Result::err).collect();
+    let errors = each("poststop", hooks, state, outside(state)).filter_map(Result::err).collect();
     Error::all(errors).map_or(Ok(()), Err)
 }
 
-fn each(point: &str, hooks: &[Hook], state: &State) -> impl Iterator<Item = Result<()>> {
-    let named = move |i: usize, hook: &Hook| format!("hooks.{point}[{i}] {}", hook.path);
-    hooks.iter().enumerate().map(move |(i, hook)| run_one(hook, state).during(|| named(i, hook)))
+/// Of hooks of the runtime's namespaces. A bundle that is gone by the time of the delete is no reason not to run them, so
+/// they stay where the caller is.
+fn outside(state: &State) -> Surroundings<'_> {
+    Surroundings { dir: Some(Path::new(&state.bundle)).filter(|bundle| bundle.is_dir()), env: None }
 }
 
-fn run_one(hook: &Hook, state: &State) -> Result<()> {
+fn each(
+    point: &str,
+    hooks: &[Hook],
+    state: &State,
+    around: Surroundings,
+) -> impl Iterator<Item = Result<()>> {
+    let named = move |i: usize, hook: &Hook| format!("hooks.{point}[{i}] {}", hook.path);
+    hooks.iter().enumerate().map(move |(i, hook)| run_one(hook, state, around).during(|| named(i, hook)))
+}
+
+fn run_one(hook: &Hook, state: &State, around: Surroundings) -> Result<()> {
     // Files in memory instead of pipes: no hook can block us by what it reads or writes, nor by children of its
     // that keep the other end open.
     let input = fs::memfd_create("state", false)?;
@@ -41,12 +74,25 @@ fn run_one(hook: &Hook, state: &State) -> Result<()> {
     if let Some((name, args)) = hook.args.split_first() {
         command.arg0(name).args(args);
     }
-    command.env_clear().envs(hook.env.iter().map(|pair| pair.split_once('=').unwrap_or((pair, ""))));
+    around.dir.map(|dir| command.current_dir(dir));
+    match (&hook.env, around.env) {
+        (Some(env), _) => set_environment(&mut command, env.iter().map(String::as_bytes)),
+        (None, Some(env)) => set_environment(&mut command, env.iter().map(|pair| pair.to_bytes())),
+        (None, None) => {}
+    }
     command.stdin(Stdio::from(input)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
     // The door has them all blocked, to pass them on to the program.
     signal::reset_all_in(&mut command);
     let child = process::spawn(&mut command).map_err(|e| Error::new(Kind::Hook, e.to_string()))?;
     wait(child, hook.timeout).map_err(|cause| Error::new(Kind::Hook, with_output(cause, &output)))
+}
+
+fn set_environment<'a>(command: &mut Command, pairs: impl Iterator<Item = &'a [u8]>) {
+    command.env_clear();
+    for pair in pairs {
+        let mut parts = pair.splitn(2, |byte| *byte == b'=').map(OsStr::from_bytes);
+        command.env(parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    }
 }
 
 /// Waits for the hook; after `timeout` seconds it is killed.

@@ -6,8 +6,8 @@
 
 use crate::error::{During, Error, Kind, Result};
 use crate::fs::Procfs;
-use crate::plan::namespaces::{NamespacePlan, map_lines};
-use crate::spec::IdMapping;
+use crate::plan::namespaces::NamespacePlan;
+use crate::spec::{IdMapping, map_lines};
 use forgeone_sys::process::{self, Namespaces};
 use std::process::{Child, Command, Stdio};
 

@@ -4,19 +4,19 @@
 //! clone to the exec it is not dumpable (CVE-2016-9962), its descriptors are all CLOEXEC, and it exits when the
 //! runtime dies before it is ready.
 
-use super::channel::{Channel, KINDS_OF_NAMESPACES, Message};
+use super::channel::{Channel, Message};
 use super::{hooks, program, spawn};
 use crate::engine::{Engine, Program};
 use crate::error::{During, Error, Kind, Result};
 use crate::fs::{CgroupView, Prepared, Procfs, Rootfs, apply_sysctls};
 use crate::plan::Plan;
-use crate::plan::namespaces::KINDS;
+use crate::plan::namespaces::{Inodes, KINDS};
 use crate::spec::State;
 use crate::{cgroup, fs as rootfs};
 use forgeone_sys::fs;
 use forgeone_sys::process::{self, Namespaces};
 use forgeone_sys::signal::{self, SignalSet};
-use forgeone_sys::{credentials, net, pty, socket, uts};
+use forgeone_sys::{credentials, net, socket, uts};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// How init learns that it may execute the program.
@@ -71,6 +71,10 @@ fn built_already() -> Error {
     Error::new(Kind::System, "the root file system was built already")
 }
 
+pub(super) fn no_network() -> Error {
+    Error::new(Kind::Unsupported, "linux.netDevices: this kernel has no network namespaces")
+}
+
 /// Runs init. Comes back never: it executes the program, or reports the error and exits.
 pub(super) fn main(mut inherited: Inherited) -> ! {
     let prepared = set_up(&mut inherited);
@@ -102,6 +106,7 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
     if let Some(birth) = own.birth.take() {
         birth.enter()?;
     }
+    program::set_affinity(None)?;
     // Before anything that needs rights in the new user namespace, which is everything.
     let offsets = open_time_offsets(own)?;
     become_root(own)?;
@@ -113,6 +118,11 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
     let _ = process::setsid();
     if !own.keep_keyring {
         program::session_keyring(&own.state.id)?;
+    }
+    if !plan.net_devices.is_empty() {
+        let namespace = own.prepared()?.procfs().namespace("self/ns/net")?.ok_or_else(no_network)?;
+        own.channel.send(&Message::Network(namespace))?;
+        own.channel.wait_go()?;
     }
     if plan.loopback {
         net::loopback_up().during(|| "bring up the loopback interface")?;
@@ -129,9 +139,6 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
         user_namespace: plan.namespaces.contains(Namespaces::USER),
         may_set_groups: own.may_set_groups,
     };
-    if let Some(personality) = plan.personality {
-        process::personality(personality).during(|| "linux.personality")?;
-    }
     let program = program::assume(&plan.process, &caller)?;
     let namespaces = namespaces(&procfs)?;
     drop(procfs);
@@ -151,10 +158,9 @@ fn shed(own: &Inherited) -> Result<()> {
     Ok(process::close_all_but(own.preserve_fds.saturating_add(3), &keep)?)
 }
 
-/// Inode numbers of our namespaces; 0 for a kind that this kernel doesn't have. Ours to read: nobody else may look
-/// behind a process that isn't dumpable.
-fn namespaces(procfs: &Procfs) -> Result<[u64; KINDS_OF_NAMESPACES]> {
-    let mut inodes = [0; KINDS_OF_NAMESPACES];
+/// Our namespaces. Ours to read: nobody else may look behind a process that isn't dumpable.
+fn namespaces(procfs: &Procfs) -> Result<Inodes> {
+    let mut inodes = Inodes::default();
     for (inode, (_, name)) in inodes.iter_mut().zip(KINDS) {
         *inode = procfs.namespace_inode(&format!("self/ns/{name}"))?;
     }
@@ -214,7 +220,7 @@ fn build_root(own: &mut Inherited) -> Result<Procfs> {
     let plan = own.plan;
     let prepared = own.prepared.take().ok_or_else(built_already)?;
     let root = rootfs::build(&plan.rootfs, prepared, &own.view)?;
-    run_hooks(own)?;
+    run_hooks(own, &root)?;
     // After the hooks, which may mount as well; before the root changes, while the program isn't there.
     root.make_directory(&plan.process.cwd).during(|| "process.cwd")?;
     let peer = if plan.process.terminal { Some(open_terminal(own, &root)?) } else { None };
@@ -225,26 +231,25 @@ fn build_root(own: &mut Inherited) -> Result<Procfs> {
     Ok(entered.procfs)
 }
 
-fn run_hooks(own: &Inherited) -> Result<()> {
+fn run_hooks(own: &Inherited, root: &Rootfs) -> Result<()> {
     let hooks = &own.plan.hooks;
     if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
         own.channel.send(&Message::RunHooks)?;
         own.channel.wait_go()?;
     }
+    if hooks.create_container.is_empty() {
+        return Ok(());
+    }
+    process::fchdir(root.root()).during(|| "hooks.createContainer")?;
     let state = State { pid: process::getpid(), ..own.state.clone() };
-    hooks::run("createContainer", &hooks.create_container, &state)
+    hooks::run_inside("createContainer", &hooks.create_container, &state, &[])
 }
 
-/// A terminal of the container's own devpts, bound to `/dev/console`; the master goes to the runtime.
+/// A terminal of the container's own devpts, bound to `/dev/console`.
 fn open_terminal(own: &Inherited, root: &Rootfs) -> Result<OwnedFd> {
-    let terminal = pty::open_pty(root.devpts()?).during(|| "terminal")?;
-    if let Some(size) = &own.plan.process.console_size {
-        let (rows, columns) = (size.height.min(65535) as u16, size.width.min(65535) as u16);
-        pty::set_window_size(&terminal.master, rows, columns).during(|| "process.consoleSize")?;
-    }
-    root.console(terminal.peer.as_fd())?;
-    own.channel.send(&Message::Terminal(terminal.master))?;
-    Ok(terminal.peer)
+    let peer = program::open_terminal(root.devpts()?, &own.plan.process, &own.channel)?;
+    root.console(peer.as_fd())?;
+    Ok(peer)
 }
 
 enum Waited {
@@ -274,18 +279,25 @@ fn wait(own: &Inherited) -> Result<Waited> {
 
 /// From the leave to go on to the program; only comes back with an error.
 fn last(own: &Inherited, program: &Program) -> Error {
-    match last_steps(own) {
+    match last_steps(own, program) {
         Ok(()) => own.engine.execute(program),
         Err(e) => e,
     }
 }
 
-fn last_steps(own: &Inherited) -> Result<()> {
+fn last_steps(own: &Inherited, program: &Program) -> Result<()> {
+    let start_container = &own.plan.hooks.start_container;
+    if start_container.is_empty() {
+        // Signals as the program expects them. Before the filter, which may not allow it.
+        signal::reset_for_exec(own.ignored)?;
+        return program::seal(&own.plan.process, &own.channel);
+    }
+    // Before the hooks, which are programs of the container: they are confined as its own is.
+    program::seal(&own.plan.process, &own.channel)?;
     let state = State { pid: process::getpid(), status: "created".to_owned(), ..own.state.clone() };
-    hooks::run("startContainer", &own.plan.hooks.start_container, &state)?;
-    // Signals as the program expects them.
-    signal::reset_for_exec(own.ignored)?;
-    program::seal(&own.plan.process)
+    hooks::run_inside("startContainer", start_container, &state, &program.env)?;
+    // After them, so that a signal waits for the program.
+    Ok(signal::reset_for_exec(own.ignored)?)
 }
 
 /// What a runtime says if init is gone without having said why.

@@ -3,12 +3,15 @@
 //! [`Runtime`]'s methods that make processes (`create`, `run`, `exec`) clone, which only a process with a single
 //! thread may do; they are for the door. Programs with threads use [`crate::client`], which spawns the door.
 
+mod affinity;
 mod channel;
 mod create;
 mod exec;
 mod hooks;
 mod idmap;
 mod init;
+mod listener;
+mod notify;
 mod oom;
 mod options;
 mod proc;
@@ -20,7 +23,9 @@ mod start;
 mod status;
 mod undo;
 
+pub use notify::Notify;
 pub use options::*;
+pub use proc::in_user_namespace;
 pub use protect::protect;
 pub use status::Status;
 
@@ -29,8 +34,8 @@ use crate::error::{During, Error, Kind, Result};
 use crate::fs::Procfs;
 use crate::spec::{self, State};
 use crate::state::{self, Event, Record, Root};
-use forgeone_sys::Errno;
 use forgeone_sys::fs::{self as files, AtFlags, Mode, OFlags};
+use forgeone_sys::{AsFd, Errno, OwnedFd, socket};
 use forgeone_trust as trust;
 use status::Kept;
 use std::cell::OnceCell;
@@ -202,6 +207,16 @@ fn check_single_threaded() -> Result<()> {
     let message =
         "the calling process has more than one thread: containers are made for it by client::Client";
     Err(Error::new(Kind::Usage, message))
+}
+
+/// Sends a new process's pidfd to whoever listens at the socket, with a word for its kind, as runc does.
+fn send_pidfd(pidfd: Option<&OwnedFd>, socket: Option<&Path>, kind: &str) -> Result<()> {
+    let Some(path) = socket else { return Ok(()) };
+    let step = || "--pidfd-socket";
+    let missing = || Error::new(Kind::Unsupported, "--pidfd-socket: this kernel has no pidfds (Linux 5.2)");
+    let pidfd = pidfd.ok_or_else(missing)?;
+    let connected = socket::connect_stream(path).during(step)?;
+    socket::send(&connected, kind.as_bytes(), &[pidfd.as_fd()]).during(step)
 }
 
 /// Written whole or not at all: a reader never sees half a number.

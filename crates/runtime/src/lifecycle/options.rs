@@ -1,6 +1,8 @@
 //! What the commands can be told, and what they answer: plain data.
 
-use crate::spec::{ConsoleSize, Process};
+use super::Notify;
+use crate::spec::ConsoleSize;
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -11,7 +13,8 @@ pub struct Settings {
     pub root: PathBuf,
     /// Let systemd make the cgroups.
     pub systemd_cgroup: bool,
-    /// Whether lacking rights over cgroups is borne; `None` decides by the caller's user.
+    /// Whether lacking rights over cgroups is borne; `None` decides by the caller's user
+    /// and user namespace.
     pub rootless: Option<bool>,
 }
 
@@ -22,14 +25,20 @@ pub struct CreateOptions {
     pub bundle: PathBuf,
     /// Unix socket that receives the terminal's master.
     pub console_socket: Option<PathBuf>,
+    /// Unix socket that receives init's pidfd.
+    pub pidfd_socket: Option<PathBuf>,
     /// File that receives init's process id.
     pub pid_file: Option<PathBuf>,
     /// Use chroot and a moved mount in place of pivot_root (needed on ramfs).
     pub no_pivot: bool,
     /// Keep the caller's session keyring.
     pub no_new_keyring: bool,
-    /// How many descriptors from 3 on are passed to the program.
+    /// How many descriptors from 3 on are passed to the program as sockets that it is activated by (sd_listen_fds(3)).
+    pub listen_fds: u32,
+    /// How many descriptors behind these are passed to the program.
     pub preserve_fds: u32,
+    /// The service manager's socket (sd_notify(3)), which the program is to get one of its own for.
+    pub notify_socket: Option<OsString>,
     /// Whether the caller of `run` goes away at once, so that nobody relays a terminal; `create` always does.
     pub detach: bool,
     /// Size of the program's terminal where the config says none.
@@ -39,11 +48,12 @@ pub struct CreateOptions {
 /// How another program is started in a container.
 #[derive(Clone, Debug, Default)]
 pub struct ExecOptions {
-    /// The program, with all its settings, as in `process` of `config.json`. Who only changes some of the
-    /// container's own begins with [`crate::lifecycle::Runtime::process_template`].
-    pub process: Process,
     /// Unix socket that receives the terminal's master.
     pub console_socket: Option<PathBuf>,
+    /// Unix socket that receives the process's pidfd.
+    pub pidfd_socket: Option<PathBuf>,
+    /// Groups inside the container's own for the process, `[CONTROLLERS:]PATH`; none for the container's.
+    pub cgroups: Vec<String>,
     /// File that receives the process id.
     pub pid_file: Option<PathBuf>,
     /// How many descriptors from 3 on are passed to the program.
@@ -63,7 +73,9 @@ pub struct Started {
     pub pidfd: Option<OwnedFd>,
     /// The terminal's master, where one was asked for and no console socket was given.
     pub terminal: Option<OwnedFd>,
-    /// What the specification says to warn about.
+    /// Where the program says that it is ready, and who is to be told; not after `create`.
+    pub notify: Option<Notify>,
+    /// What the specification says to warn about, and what could not be had without harm to the program.
     pub warnings: Vec<String>,
 }
 

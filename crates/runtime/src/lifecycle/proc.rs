@@ -39,6 +39,15 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     Some(Stat { state, start_time: fields.nth(18)?.parse().ok()? })
 }
 
+/// Whether this process's user namespace is not the initial one, which maps all ids to themselves.
+pub fn in_user_namespace() -> bool {
+    std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !maps_all(&map))
+}
+
+fn maps_all(uid_map: &str) -> bool {
+    uid_map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// The signals that we ignore, and whatever we clone: proc_pid_status(5), `SigIgn`.
 pub(super) fn ignored_signals(procfs: &Procfs) -> Result<SignalSet> {
     let text = procfs.read("self/status", 8192).during(|| "ignored signals")?;
@@ -69,6 +78,14 @@ pub(super) fn describe_fd(number: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_initial_user_namespace_maps_all() {
+        assert!(maps_all("         0          0 4294967295\n"));
+        assert!(!maps_all("         0       1000          1\n"));
+        assert!(!maps_all("         0     100000      65536\n     65536       1000          1\n"));
+        assert!(!maps_all(""));
+    }
 
     #[test]
     fn a_field_of_status_is_found_at_the_line_s_start() {

@@ -2,13 +2,16 @@
 //!
 //! Used by init and by `exec` alike. Each step says what it must come before.
 
+use super::channel::{Channel, Message, unexpected};
 use crate::engine::Program;
 use crate::error::{During, Error, Kind, Result};
 use crate::fs::{Procfs, users};
 use crate::plan::process::ProcessPlan;
+use crate::plan::scheduling::AffinityPlan;
+use crate::security::seccomp::Compiled;
 use forgeone_sys::fs::{self, FileType, Mode, OFlags};
-use forgeone_sys::process::{self, SchedAttr};
-use forgeone_sys::{Errno, credentials, keyring, pty, rlimit, seccomp};
+use forgeone_sys::process::{self, CpuSet};
+use forgeone_sys::{Errno, credentials, keyring, memory, pty, rlimit, seccomp};
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -28,11 +31,17 @@ pub(super) struct Caller<'a> {
 
 /// Everything that may need a right which the program won't have. Returns the program, found.
 ///
-/// After this, only `CAP_SYS_ADMIN` may be left over, and only until [`seal`].
+/// After this, only `CAP_SYS_ADMIN` may be left over, and only until the program is executed.
 pub(super) fn assume(plan: &ProcessPlan, caller: &Caller) -> Result<Program> {
     // Before the user changes: raising a hard limit and real-time classes need rights.
     set_limits(plan)?;
+    if let Some(personality) = plan.personality {
+        process::personality(personality).during(|| "linux.personality")?;
+    }
     set_scheduling(plan)?;
+    if let Some(policy) = &plan.memory_policy {
+        memory::set_mempolicy(policy.mode, &policy.nodes).during(|| "linux.memoryPolicy")?;
+    }
     labels(plan, caller.procfs)?;
     // Before the user changes: the working directory may be closed to the user, who gets a second try below.
     let entered = enter_cwd(plan)?;
@@ -56,11 +65,41 @@ pub(super) fn assume(plan: &ProcessPlan, caller: &Caller) -> Result<Program> {
     Ok(Program { path, args: plan.args.clone(), env })
 }
 
-/// The last rights go, the filter comes: nothing but exec is left to do.
-pub(super) fn seal(plan: &ProcessPlan) -> Result<()> {
+/// The filter comes: nothing but exec is left to do, and not another system call is made before it, which the filter
+/// might refuse. The right to load the filter ends with the exec: it is neither inheritable nor ambient, so the program
+/// gets what its file and the bounding set give (capabilities(7), "Transformation of capabilities during execve").
+pub(super) fn seal(plan: &ProcessPlan, channel: &Channel) -> Result<()> {
     let Some(filter) = &plan.seccomp else { return Ok(()) };
-    seccomp::seccomp_load(&filter.program, filter.flags).during(|| "linux.seccomp")?;
-    if plan.no_new_privileges { Ok(()) } else { set_capabilities(plan, 0) }
+    if !filter.notify {
+        return load(filter).map(drop);
+    }
+    channel.send(&Message::Filter)?;
+    match channel.receive()? {
+        // The runtime takes the listener out of us. Ours is closed by exec: to close it is a system call.
+        Message::Go => load(filter).map(std::mem::forget),
+        Message::Send if filter.notifies_sendmsg => {
+            let cause = "SCMP_ACT_NOTIFY for sendmsg needs a runtime that may trace the program (ptrace, pidfd_getfd)";
+            Err(Error::new(Kind::Permission, format!("linux.seccomp: {cause}")))
+        }
+        Message::Send => {
+            let listener =
+                load(filter)?.ok_or_else(|| Error::new(Kind::System, "linux.seccomp: no listener"))?;
+            channel.send(&Message::Listener(listener))?;
+            channel.wait_go()
+        }
+        Message::End => Err(Error::new(Kind::System, "the runtime is gone")),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Loads the filter; with flags that the profile doesn't ask for, where the kernel knows them.
+fn load(filter: &Compiled) -> Result<Option<OwnedFd>> {
+    let load = |flags| seccomp::seccomp_load(&filter.program, flags);
+    let loaded = match load(filter.flags | filter.optional_flags) {
+        Err(e) if e.errno() == Errno::INVAL && filter.optional_flags != 0 => load(filter.flags),
+        loaded => loaded,
+    };
+    loaded.during(|| "linux.seccomp")
 }
 
 fn set_limits(plan: &ProcessPlan) -> Result<()> {
@@ -72,63 +111,27 @@ fn set_limits(plan: &ProcessPlan) -> Result<()> {
 
 fn set_scheduling(plan: &ProcessPlan) -> Result<()> {
     if let Some(scheduler) = &plan.scheduler {
-        let attr = SchedAttr {
-            policy: scheduler_policy(&scheduler.policy)?,
-            nice: scheduler.nice,
-            priority: scheduler.priority as u32,
-            flags: scheduler_flags(&scheduler.flags)?,
-            runtime: scheduler.runtime,
-            deadline: scheduler.deadline,
-            period: scheduler.period,
-        };
-        process::sched_setattr(&attr).during(|| "process.scheduler")?;
+        process::sched_setattr(scheduler).during(|| "process.scheduler")?;
     }
-    if let Some(priority) = &plan.io_priority {
-        // ioprio_set(2): IOPRIO_CLASS_RT 1, BE 2, IDLE 3.
-        let classes = ["IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"];
-        let class = classes.iter().position(|class| *class == priority.class);
-        let class = class.ok_or_else(|| unknown("process.ioPriority.class", &priority.class))? as u8 + 1;
-        let level = u8::try_from(priority.priority).ok().filter(|level| *level < 8);
-        let level =
-            level.ok_or_else(|| unknown("process.ioPriority.priority", &priority.priority.to_string()))?;
-        process::ioprio_set(class, level).during(|| "process.ioPriority")?;
+    if let Some(io) = plan.io_priority {
+        process::ioprio_set(io.class, io.priority).during(|| "process.ioPriority")?;
     }
     Ok(())
 }
 
-fn unknown(field: &str, value: &str) -> Error {
-    Error::new(Kind::Config, format!("{field}: \"{value}\" is not known"))
-}
-
-/// sched(7), <linux/sched.h>.
-fn scheduler_policy(word: &str) -> Result<u32> {
-    let known = [
-        ("SCHED_OTHER", 0),
-        ("SCHED_FIFO", 1),
-        ("SCHED_RR", 2),
-        ("SCHED_BATCH", 3),
-        ("SCHED_ISO", 4),
-        ("SCHED_IDLE", 5),
-        ("SCHED_DEADLINE", 6),
-    ];
-    let found = known.iter().find(|(name, _)| *name == word).map(|(_, number)| *number);
-    found.ok_or_else(|| unknown("process.scheduler.policy", word))
-}
-
-fn scheduler_flags(words: &[String]) -> Result<u64> {
-    let known = [
-        ("SCHED_FLAG_RESET_ON_FORK", 0x01),
-        ("SCHED_FLAG_RECLAIM", 0x02),
-        ("SCHED_FLAG_DL_OVERRUN", 0x04),
-        ("SCHED_FLAG_KEEP_POLICY", 0x08),
-        ("SCHED_FLAG_KEEP_PARAMS", 0x10),
-        ("SCHED_FLAG_UTIL_CLAMP_MIN", 0x20),
-        ("SCHED_FLAG_UTIL_CLAMP_MAX", 0x40),
-    ];
-    words.iter().try_fold(0, |flags, word| {
-        let found = known.iter().find(|(name, _)| name == word);
-        found.map(|(_, flag)| flags | flag).ok_or_else(|| unknown("process.scheduler.flags", word))
-    })
+/// Once the process is in its cgroup: these CPUs; without any said, all that the cpuset allows. What the runtime's
+/// caller was pinned to is not the program's concern. That the kernel won't hear of it is no reason to fail.
+pub(super) fn set_affinity(affinity: Option<&AffinityPlan>) -> Result<()> {
+    match affinity {
+        Some(AffinityPlan { r#final: Some(cpus), .. }) => {
+            process::sched_setaffinity(0, cpus).during(|| "process.execCPUAffinity.final")
+        }
+        Some(AffinityPlan { initial: Some(_), .. }) => Ok(()),
+        _ => {
+            let _ = process::sched_setaffinity(0, &CpuSet::all());
+            Ok(())
+        }
+    }
 }
 
 /// A session keyring of the container's own, so that the runtime's isn't inherited: `exec` gets the one that init has
@@ -316,9 +319,24 @@ fn executable(path: &CStr) -> std::result::Result<(), Errno> {
     let stat = fs::statat(fs::CWD, path, fs::AtFlags::empty()).map_err(|e| e.errno())?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => Err(Errno::ISDIR),
-        FileType::RegularFile => fs::may_execute(path).map_err(|e| e.errno()),
+        FileType::RegularFile => match fs::may_execute(path).map_err(|e| e.errno()) {
+            // A filter's answer: execve will say.
+            Err(Errno::PERM) => Ok(()),
+            result => result,
+        },
         _ => Err(Errno::ACCESS),
     }
+}
+
+/// Opens a terminal of the file system `devpts`, as large as planned. The master goes to the runtime.
+pub(super) fn open_terminal(devpts: impl AsFd, plan: &ProcessPlan, channel: &Channel) -> Result<OwnedFd> {
+    let terminal = pty::open_pty(devpts).during(|| "terminal")?;
+    if let Some(size) = &plan.console_size {
+        let (rows, columns) = (size.height.min(65535) as u16, size.width.min(65535) as u16);
+        pty::set_window_size(&terminal.master, rows, columns).during(|| "process.consoleSize")?;
+    }
+    channel.send(&Message::Terminal(terminal.master))?;
+    Ok(terminal.peer)
 }
 
 /// Makes `peer` the terminal of this process: its session's, and its standard streams.

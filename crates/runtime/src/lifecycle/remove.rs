@@ -3,6 +3,7 @@
 use super::{Runtime, Status, hooks};
 use crate::cgroup::Group;
 use crate::error::{During, Error, Kind, Result};
+use crate::resctrl;
 use crate::spec::Hooks;
 use crate::state::{self, Dir, Record};
 use forgeone_sys::Errno;
@@ -94,6 +95,7 @@ impl Runtime {
         errors.extend(group.kill().err());
         errors.extend(init.and_then(|init| init.map_or(Ok(()), |init| await_end(record.pid, &init))).err());
         errors.extend(group.delete().err());
+        errors.extend(resctrl::remove(&record.resctrl).err());
         if errors.is_empty() {
             errors.extend(state::append_exit(dir, &super::event(record, "exited"), None).err());
             errors.extend(self.root().remove(&record.id, dir).err());

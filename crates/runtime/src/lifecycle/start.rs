@@ -2,14 +2,16 @@
 
 use super::channel::{Channel, Message, unexpected};
 use super::create::{self, Until};
+use super::listener::Handover;
 use super::status::Kept;
-use super::{CreateOptions, Runtime, Started, Status, hooks};
+use super::{CreateOptions, Notify, Runtime, Started, Status, hooks};
 use crate::error::{During, Error, Kind, Result};
 use crate::state::{self, Dir, Record};
 use forgeone_sys::Errno;
 use forgeone_sys::fs::{self, AtFlags};
-use forgeone_sys::socket;
+use forgeone_sys::{process, socket};
 use forgeone_trust as trust;
+use std::ffi::OsStr;
 
 impl Runtime {
     /// Creates a container from a bundle; its program waits for [`Runtime::start`].
@@ -25,9 +27,10 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::create`] and [`Runtime::start`]; a container whose start fails is removed.
     pub fn run(&self, id: &str, options: &CreateOptions) -> Result<Started> {
-        let created = create::create(self, id, options, Until::Told)?;
+        let mut created = create::create(self, id, options, Until::Told)?;
+        listen(&created.dir, options.notify_socket.as_deref(), &mut created.started);
         let started = ask_start(id, &created.kept)
-            .and_then(|()| go(&created.channel))
+            .and_then(|()| go(&created.channel, &handover(&created.record, &created.kept)))
             .and_then(|()| after_start(&created.record, &created.dir, &created.kept));
         match started {
             Ok(()) => Ok(created.started),
@@ -41,12 +44,12 @@ impl Runtime {
         }
     }
 
-    /// Starts the program of a created container.
+    /// Starts the program of a created container; `notify_socket` is the service manager's, as at its creation.
     ///
     /// # Errors
     /// [`Kind::State`] if it isn't created, [`Kind::Program`] if the program can't be executed, [`Kind::Hook`] if a
     /// hook fails: the container is removed then (runtime.md, "Lifecycle", 7 and 9).
-    pub fn start(&self, id: &str) -> Result<()> {
+    pub fn start(&self, id: &str, notify_socket: Option<&OsStr>) -> Result<Started> {
         let container = self.find(id)?;
         let _lock = container.dir.lock()?;
         let container = self.find(id)?;
@@ -57,16 +60,32 @@ impl Runtime {
             return Err(Error::new(Kind::State, message));
         }
         ask_start(id, container.kept()?)?;
+        let pidfd = process::pidfd_open(record.pid).ok();
+        let mut answer =
+            Started { pid: record.pid, pidfd, terminal: None, notify: None, warnings: Vec::new() };
+        listen(&container.dir, notify_socket, &mut answer);
         let channel = socket::connect_seqpacket(&container.dir, "start").during(|| "rendezvous")?;
         let kept = container.kept()?;
-        let started = go(&Channel::from_socket(channel))
+        let started = go(&Channel::from_socket(channel), &handover(record, kept))
             .and_then(|()| forget_rendezvous(&container.dir))
             .and_then(|()| after_start(record, &container.dir, kept));
         match started {
             Err(e) if e.kind() == Kind::Hook => {
                 Err(self.give_up(record, &container.dir, kept.spec.hooks.as_ref(), e))
             }
-            started => started,
+            started => started.map(|()| answer),
+        }
+    }
+}
+
+/// Gets ready to hear the program. A manager that can't be reached is no reason not to start: `NOTIFY_SOCKET` may be
+/// left over from another service.
+fn listen(dir: &Dir, notify_socket: Option<&OsStr>, started: &mut Started) {
+    let Some(manager) = notify_socket else { return };
+    match Notify::listen(dir, manager) {
+        Ok(notify) => started.notify = notify,
+        Err(e) => {
+            started.warnings.push(format!("nobody is told when the program is ready: NOTIFY_SOCKET: {e}"))
         }
     }
 }
@@ -84,13 +103,22 @@ fn ask_start(id: &str, kept: &Kept) -> Result<()> {
     super::ask(trust::Operation::Start, id, kept, args).map(drop)
 }
 
-/// Lets init go on, and waits until it has executed the program: then its side is closed without a word.
-fn go(channel: &Channel) -> Result<()> {
+/// The listener of init's filter, if that notifies.
+fn handover<'a>(record: &'a Record, kept: &'a Kept) -> Handover<'a> {
+    Handover { pid: record.pid, kept, record, status: Status::Created }
+}
+
+/// Lets init, or a process of `exec`, go on, and waits until it has executed the program: then its side is closed
+/// without a word.
+pub(super) fn go(channel: &Channel, handover: &Handover) -> Result<()> {
     channel.send(&Message::Go)?;
-    match channel.receive()? {
-        Message::End => Ok(()),
-        Message::Failed(e) => Err(e),
-        other => Err(unexpected(&other)),
+    loop {
+        match channel.receive()? {
+            Message::End => return Ok(()),
+            Message::Filter => handover.attend(channel)?,
+            Message::Failed(e) => return Err(e),
+            other => return Err(unexpected(&other)),
+        }
     }
 }
 
@@ -98,11 +126,6 @@ fn after_start(record: &Record, dir: &Dir, kept: &Kept) -> Result<()> {
     state::append(dir, &super::event(record, "started"))?;
     let Some(list) = &kept.spec.hooks else { return Ok(()) };
     hooks::run("poststart", &list.poststart, &super::spec_state(record, Status::Running))
-}
-
-/// Used by `exec` as well: a program that was told to go on, or an error.
-pub(super) fn told(channel: &Channel) -> Result<()> {
-    go(channel)
 }
 
 /// For messages.

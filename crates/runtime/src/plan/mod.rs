@@ -6,14 +6,16 @@
 //!
 //! Making a plan reads nothing but its arguments; executing one decides nothing.
 
+pub mod memory;
 pub mod namespaces;
 pub mod process;
+pub mod scheduling;
 
 use crate::bundle::Bundle;
 use crate::error::{Error, Kind, Result};
 use crate::security::seccomp;
-use crate::spec::{Hooks, Linux, Spec};
-use crate::{cgroup, fs};
+use crate::spec::{Hooks, Linux, Seccomp, Spec};
+use crate::{cgroup, fs, network, resctrl};
 use forgeone_config::ExecMode;
 use forgeone_sys::process::Namespaces;
 use forgeone_trust::Admission;
@@ -40,14 +42,16 @@ pub struct Plan {
     pub process: ProcessPlan,
     /// Whether the loopback interface is brought up: in a new network namespace.
     pub loopback: bool,
+    /// Interfaces of the host that move in.
+    pub net_devices: Vec<network::DevicePlan>,
+    /// The share of caches and memory bandwidth.
+    pub resctrl: Option<resctrl::Plan>,
     /// Host name, empty for none.
     pub hostname: String,
     /// NIS domain name, empty for none.
     pub domainname: String,
     /// Kernel parameters.
     pub sysctl: BTreeMap<String, String>,
-    /// personality(2), as a number.
-    pub personality: Option<u32>,
     /// Hooks.
     pub hooks: Hooks,
     /// Annotations.
@@ -85,7 +89,6 @@ pub fn make(
     check_version(&spec.version)?;
     let empty = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&empty);
-    check_unsupported(linux)?;
     let process = spec.process.as_ref().ok_or_else(|| refuse("process", "is missing"))?;
     let namespaces = namespaces::plan(linux, !spec.hostname.is_empty(), !spec.domainname.is_empty())?;
     if !namespaces.contains(Namespaces::MOUNT) {
@@ -106,28 +109,27 @@ pub fn make(
     let mut filter = linux.seccomp.as_ref().map(seccomp::compile).transpose()?;
     if let Some(compiled) = &mut filter {
         warnings.append(&mut compiled.warnings);
-        if compiled.notify {
-            let e = refuse("linux.seccomp", "SCMP_ACT_NOTIFY is not supported by this version");
-            return Err(e.into_kind(Kind::Unsupported));
-        }
     }
     let grantable = if namespaces.contains(Namespaces::USER) { u64::MAX } else { options.held };
-    let (process, more) = process::plan(process, filter, grantable)?;
+    let (mut process, more) = process::plan(process, filter, grantable)?;
+    process.personality = personality(linux)?;
     warnings.extend(more);
+    process.memory_policy = linux.memory_policy.as_ref().map(memory::plan).transpose()?;
     check_hooks(spec.hooks.as_ref())?;
     let plan = Plan {
         version: spec.version.clone(),
         exec_mode: exec_mode(&spec.annotations)?,
         group: group(id, &spec.annotations),
         loopback: namespaces.new.contains(Namespaces::NET),
+        net_devices: network::plan(&linux.net_devices, namespaces.contains(Namespaces::NET))?,
         namespaces,
         rootfs,
         cgroup,
         process,
+        resctrl: linux.intel_rdt.as_ref().map(|wanted| resctrl::plan(id, wanted)).transpose()?,
         hostname: spec.hostname.clone(),
         domainname: spec.domainname.clone(),
         sysctl: linux.sysctl.clone(),
-        personality: personality(linux)?,
         hooks: spec.hooks.clone().unwrap_or_default(),
         annotations: spec.annotations.clone(),
     };
@@ -173,6 +175,12 @@ pub fn tighten_process(process: &mut ProcessPlan, admission: &Admission) {
     }
 }
 
+/// The profile of a filter that notifies, whose listener somebody has to take.
+pub fn notifying_filter<'a>(plan: &Plan, spec: &'a Spec) -> Option<&'a Seccomp> {
+    let notifies = plan.process.seccomp.as_ref().is_some_and(|filter| filter.notify);
+    spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref()).filter(|_| notifies)
+}
+
 fn fs_options(namespaces: &NamespacePlan, options: &Options) -> fs::Options {
     fs::Options {
         no_pivot: options.no_pivot,
@@ -196,22 +204,6 @@ fn check_version(version: &str) -> Result<()> {
             format_args!("{version} is not supported, 1.0.0 to {} are", crate::spec::VERSION),
         )),
         _ => Err(refuse("ociVersion", format_args!("\"{version}\" is not a version"))),
-    }
-}
-
-/// Fields that this version knows and can't honour are refused, never ignored.
-fn check_unsupported(linux: &Linux) -> Result<()> {
-    let fields = [
-        ("linux.netDevices", !linux.net_devices.is_empty()),
-        ("linux.intelRdt", linux.intel_rdt.is_some()),
-        ("linux.memoryPolicy", linux.memory_policy.is_some()),
-        ("linux.mountLabel", !linux.mount_label.is_empty()),
-    ];
-    match fields.iter().find(|(_, present)| *present) {
-        Some((field, _)) => {
-            Err(Error::new(Kind::Unsupported, format!("{field}: is not supported by this version")))
-        }
-        None => Ok(()),
     }
 }
 
@@ -239,7 +231,11 @@ fn check_hooks(hooks: Option<&Hooks>) -> Result<()> {
     Ok(())
 }
 
-fn personality(linux: &Linux) -> Result<Option<u32>> {
+/// `linux.personality`, as personality(2) takes it; every program of the container has it.
+///
+/// # Errors
+/// [`Kind::Config`] for a domain that is unknown, and for flags.
+pub fn personality(linux: &Linux) -> Result<Option<u32>> {
     let Some(personality) = &linux.personality else { return Ok(None) };
     if let Some(flag) = personality.flags.first() {
         return Err(refuse("linux.personality.flags", format_args!("\"{flag}\" is not defined")));

@@ -1,7 +1,7 @@
 //! Which namespaces are made, which are joined, and how one gets there.
 
 use crate::error::{Error, Kind, Result};
-use crate::spec::{IdMapping, Linux, TimeOffset};
+use crate::spec::{IdMapping, Linux, TimeOffset, wrong_range};
 use forgeone_sys::process::Namespaces;
 use std::path::PathBuf;
 
@@ -74,6 +74,9 @@ pub const KINDS: [(Namespaces, &str); 8] = [
     (Namespaces::TIME, "time"),
 ];
 
+/// Inode numbers of a process's namespaces, in the order of [`KINDS`]; 0 for a kind that the kernel doesn't have.
+pub type Inodes = [u64; KINDS.len()];
+
 fn refuse(field: impl std::fmt::Display, cause: &str) -> Error {
     Error::new(Kind::Config, format!("{field}: {cause}"))
 }
@@ -127,15 +130,8 @@ fn check_maps(plan: &NamespacePlan) -> Result<()> {
         if !maps.is_empty() && !plan.contains(Namespaces::USER) {
             return Err(refuse(field, "needs a user namespace (linux.namespaces)"));
         }
-        // user_namespaces(7): at most 340 lines, and neither side may overlap or exceed 32 bits.
-        if maps.len() > 340 {
-            return Err(refuse(field, "has more than the kernel's 340 ranges"));
-        }
-        for (i, map) in maps.iter().enumerate() {
-            let ends = [map.container_id, map.host_id].map(|first| u64::from(first) + u64::from(map.size));
-            if map.size == 0 || ends.iter().any(|end| *end > u64::from(u32::MAX)) {
-                return Err(refuse(format!("{field}[{i}].size"), "must be 1 or more and fit in 32 bits"));
-            }
+        if let Some((i, cause)) = wrong_range(maps) {
+            return Err(refuse(format!("{field}[{i}]"), cause));
         }
     }
     Ok(())
@@ -157,11 +153,6 @@ fn time_offsets(linux: &Linux, makes_time: bool) -> Result<String> {
         lines.push_str(&format!("{clock} {secs} {nanosecs}\n"));
     }
     Ok(lines)
-}
-
-/// Lines for `/proc/PID/uid_map` and `gid_map`.
-pub fn map_lines(maps: &[IdMapping]) -> String {
-    maps.iter().map(|m| format!("{} {} {}\n", m.container_id, m.host_id, m.size)).collect()
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! The program: arguments, environment, credentials and limits, as the kernel will be given them.
 
+use super::memory::MemoryPlan;
+use super::scheduling::{self, AffinityPlan, IoPriorityPlan};
 use crate::error::{Error, Kind, Result};
 use crate::security::capabilities::{self, CapabilitySets};
 use crate::security::seccomp;
-use crate::spec::{ConsoleSize, IoPriority, Process, Scheduler};
+use crate::spec::{ConsoleSize, Process};
+use forgeone_sys::process::SchedAttr;
 use forgeone_sys::rlimit;
 use std::ffi::CString;
 
@@ -36,6 +39,8 @@ pub struct ProcessPlan {
     pub terminal: bool,
     /// Its size.
     pub console_size: Option<ConsoleSize>,
+    /// personality(2): the container's, of all its programs.
+    pub personality: Option<u32>,
     /// System call filter, compiled.
     pub seccomp: Option<seccomp::Compiled>,
     /// AppArmor profile, empty for none.
@@ -43,9 +48,13 @@ pub struct ProcessPlan {
     /// SELinux label, empty for none.
     pub selinux_label: String,
     /// sched_setattr(2).
-    pub scheduler: Option<Scheduler>,
+    pub scheduler: Option<SchedAttr>,
+    /// The container's `linux.memoryPolicy`, which whoever plans from the whole config puts in.
+    pub memory_policy: Option<MemoryPlan>,
     /// ioprio_set(2).
-    pub io_priority: Option<IoPriority>,
+    pub io_priority: Option<IoPriorityPlan>,
+    /// sched_setaffinity(2), for a process that joins a container; `None` for every CPU.
+    pub affinity: Option<AffinityPlan>,
 }
 
 fn refuse(field: impl std::fmt::Display, cause: impl std::fmt::Display) -> Error {
@@ -83,6 +92,12 @@ pub fn plan(
     if process.cwd.contains('\0') {
         return Err(refuse("cwd", "contains a NUL byte"));
     }
+    // As runc's: a pair without a name is what no program could ask for.
+    for (i, pair) in process.env.iter().enumerate() {
+        if pair.find('=').is_none_or(|at| at == 0) {
+            return Err(refuse(format!("env[{i}]"), format_args!("\"{pair}\" is not NAME=VALUE")));
+        }
+    }
     check_id("user.uid", process.user.uid)?;
     check_id("user.gid", process.user.gid)?;
     for gid in &process.user.additional_gids {
@@ -90,11 +105,6 @@ pub fn plan(
     }
     if let Some(score) = process.oom_score_adj.filter(|score| !(-1000..=1000).contains(score)) {
         return Err(refuse("oomScoreAdj", format_args!("{score} is not between -1000 and 1000")));
-    }
-    if process.exec_cpu_affinity.is_some() {
-        return Err(
-            refuse("execCPUAffinity", "is not supported by this version").into_kind(Kind::Unsupported)
-        );
     }
     let (capabilities, warnings) = capabilities::plan(process.capabilities.as_ref(), grantable);
     let plan = ProcessPlan {
@@ -111,12 +121,15 @@ pub fn plan(
         oom_score_adj: process.oom_score_adj,
         terminal: process.terminal,
         console_size: process.console_size.clone(),
+        personality: None,
         // A profile that says nothing makes no program: there is nothing to load.
         seccomp: seccomp.filter(|filter| !filter.program.is_empty()),
         apparmor_profile: process.apparmor_profile.clone(),
         selinux_label: process.selinux_label.clone(),
-        scheduler: process.scheduler.clone(),
-        io_priority: process.io_priority.clone(),
+        memory_policy: None,
+        scheduler: process.scheduler.as_ref().map(scheduling::scheduler).transpose()?,
+        io_priority: process.io_priority.as_ref().map(scheduling::io_priority).transpose()?,
+        affinity: process.exec_cpu_affinity.as_ref().map(scheduling::affinity).transpose()?,
     };
     Ok((plan, warnings))
 }

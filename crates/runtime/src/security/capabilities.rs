@@ -22,7 +22,9 @@ pub struct CapabilitySets {
 ///
 /// What can't be had is left out with a warning, as config.md has it ("Any value which cannot be mapped to a relevant
 /// kernel interface, or cannot be granted otherwise, MUST be logged as a warning"): names that this kernel doesn't know,
-/// what is not among the `grantable`, and ambient capabilities that aren't permitted and inheritable as well.
+/// and what is not among the `grantable`. Ambient capabilities that the config doesn't make permitted and inheritable
+/// as well are none by definition (capabilities(7)): they are left out in silence, since every step of a Buildah build
+/// lists some, and the warnings would stand in its output.
 pub fn plan(names: Option<&Names>, grantable: u64) -> (CapabilitySets, Vec<String>) {
     let Some(names) = names else { return Default::default() };
     let (last, mut warnings) = (last_capability(), Vec::new());
@@ -46,18 +48,26 @@ pub fn plan(names: Option<&Names>, grantable: u64) -> (CapabilitySets, Vec<Strin
         ambient: set("ambient", &names.ambient),
     };
     let mut limit = |field: &str, set: &mut u64, to: u64, cause: &str| {
-        let beyond = *set & !to;
-        for (_, name) in CAPABILITIES.iter().enumerate().filter(|(number, _)| beyond & (1 << number) != 0) {
-            warnings.push(format!("process.capabilities.{field}: {name} {cause}, left out"));
-        }
+        let beyond = named(*set & !to);
+        warnings.extend(beyond.map(|name| format!("process.capabilities.{field}: {name} {cause}, left out")));
         *set &= to;
     };
     limit("permitted", &mut sets.permitted, grantable, "is not the runtime's to give");
     limit("inheritable", &mut sets.inheritable, grantable, "is not the runtime's to give");
     limit("effective", &mut sets.effective, sets.permitted, "is not permitted");
     let holdable = sets.permitted & sets.inheritable;
-    limit("ambient", &mut sets.ambient, holdable, "is not both permitted and inheritable");
+    let refused = sets.ambient & !holdable;
+    sets.ambient &= holdable;
+    // In runc's words, which its users look for.
+    warnings.extend(named(refused).map(|name| {
+        format!("process.capabilities.ambient: can't raise ambient capability {name}: not both permitted and inheritable")
+    }));
     (sets, warnings)
+}
+
+fn named(bits: u64) -> impl Iterator<Item = &'static &'static str> {
+    let numbered = CAPABILITIES.iter().enumerate();
+    numbered.filter(move |(number, _)| bits & (1 << number) != 0).map(|(_, name)| name)
 }
 
 #[cfg(test)]
@@ -94,7 +104,7 @@ mod tests {
             warnings,
             [
                 "process.capabilities.bounding: CAP_NO_SUCH is not known here, left out",
-                "process.capabilities.ambient: CAP_KILL is not both permitted and inheritable, left out",
+                "process.capabilities.ambient: can't raise ambient capability CAP_KILL: not both permitted and inheritable",
             ]
         );
         let (sets, warnings) = plan(Some(&names([kill, kill, &[], kill, &[]])), 0);

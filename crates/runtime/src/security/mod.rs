@@ -1,4 +1,5 @@
-//! Capabilities, credentials, system call filters.
+//! Capabilities, credentials, labels, system call filters.
 
 pub mod capabilities;
+pub mod labels;
 pub mod seccomp;

@@ -66,6 +66,24 @@ object! {
     }
 }
 
+/// Why the kernel wouldn't take these ranges, with the number of the one concerned: user_namespaces(7) has at most 340
+/// lines, and neither side may exceed 32 bits.
+pub fn wrong_range(maps: &[IdMapping]) -> Option<(usize, &'static str)> {
+    if maps.len() > 340 {
+        return Some((340, "is more than the kernel's 340 ranges"));
+    }
+    let wrong = |map: &IdMapping| {
+        let ends = [map.container_id, map.host_id].map(|first| u64::from(first) + u64::from(map.size));
+        map.size == 0 || ends.iter().any(|end| *end > u64::from(u32::MAX))
+    };
+    maps.iter().position(wrong).map(|i| (i, "size: must be 1 or more and fit in 32 bits"))
+}
+
+/// Lines for `/proc/PID/uid_map` and `gid_map`.
+pub fn map_lines(maps: &[IdMapping]) -> String {
+    maps.iter().map(|m| format!("{} {} {}\n", m.container_id, m.host_id, m.size)).collect()
+}
+
 object! {
     /// A device node.
     pub struct Device {

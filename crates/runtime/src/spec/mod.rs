@@ -102,8 +102,8 @@ object! {
         pub path: String = "path" required,
         /// Its arguments, the first of which is its name, as in execv(3).
         pub args: Vec<String> = "args",
-        /// Its environment, `KEY=value`.
-        pub env: Vec<String> = "env",
+        /// Its environment, `KEY=value`; what a hook has that names none depends on its point.
+        pub env: Option<Vec<String>> = "env",
         /// Seconds after which it is killed and counts as failed; greater than zero.
         pub timeout: Option<i64> = "timeout",
     }

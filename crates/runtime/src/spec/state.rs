@@ -1,4 +1,5 @@
-//! The container's state as the specification prints it: `state`'s output and the hooks' standard input.
+//! The container's state as the specification prints it: `state`'s output, the hooks' standard input, and what the agent
+//! of a filter that notifies is told.
 
 use crate::object;
 use std::collections::BTreeMap;
@@ -18,5 +19,21 @@ object! {
         pub bundle: String = "bundle" required,
         /// As in `config.json`.
         pub annotations: BTreeMap<String, String> = "annotations",
+    }
+}
+
+object! {
+    /// config-linux.md, "The Container Process State".
+    pub struct ContainerProcessState {
+        /// The specification's version.
+        pub version: String = "ociVersion" required,
+        /// Names of the descriptors that come with it, in their order.
+        pub fds: Vec<String> = "fds",
+        /// The process, in the runtime's PID namespace.
+        pub pid: i32 = "pid" required,
+        /// `listenerMetadata` of the filter.
+        pub metadata: String = "metadata",
+        /// Of the container.
+        pub state: State = "state" required,
     }
 }

@@ -15,7 +15,7 @@ mod store;
 pub use events::{Event, append, append_exit};
 pub use store::{Dir, Lock, Root};
 
-use crate::{cgroup, object};
+use crate::{cgroup, object, resctrl};
 use std::collections::BTreeMap;
 
 /// The version of `state.json` that is written.
@@ -60,6 +60,8 @@ object! {
         pub keep_keyring: bool = "keepKeyring",
         /// cgroups.
         pub cgroup: cgroup::Paths = "cgroup",
+        /// Directories in resctrl.
+        pub resctrl: resctrl::Paths = "resctrl",
         /// The group's inode number on cgroup2, by which the kernel's tracing knows it; 0 without cgroup2.
         pub cgroup_id: u64 = "cgroupId",
         /// Annotations.

@@ -109,7 +109,11 @@ impl Root {
 
     /// Removes a container's directory with the files that belong in it.
     pub fn remove(&self, id: &str, dir: &Dir) -> Result<()> {
-        for (name, _) in fs::read_dir(dir).during(|| "state")? {
+        for (name, kind) in fs::read_dir(dir).during(|| "state")? {
+            if kind.is_dir() {
+                remove_directory(&dir.path.join(name))?;
+                continue;
+            }
             match fs::unlinkat(dir, &name, AtFlags::empty()) {
                 Err(e) if e.errno() == Errno::NOENT => {}
                 removed => removed.during(|| "state")?,
@@ -120,6 +124,16 @@ impl Root {
             Err(e) if e.errno() == Errno::NOENT => Ok(()),
             removed => removed.during(|| "state root"),
         }
+    }
+}
+
+/// By the standard library, which follows no link. A container that may mount could have made anything in there.
+fn remove_directory(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::new(Kind::System, format!("state: remove {}: {e}", path.display())))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -197,6 +211,19 @@ impl Dir {
         let fd = self.make(WAITS).during(|| WAITS)?;
         fs::flock_exclusive(&fd).during(|| WAITS)?;
         Ok(fd)
+    }
+
+    /// Makes a directory in here that others may search, whatever the umask.
+    pub fn make_directory(&self, name: &str) -> Result<()> {
+        fs::mkdirat(self, name, 0o755).and_then(|()| fs::fchmodat(self, name, 0o755)).during(|| "state")
+    }
+
+    /// A directory in here; `None` if there is none.
+    pub fn directory(&self, name: &str) -> Result<Option<OwnedFd>> {
+        match fs::openat(self, name, OPEN_DIR, Mode::empty()) {
+            Err(e) if e.errno() == Errno::NOENT => Ok(None),
+            opened => opened.map(Some).during(|| "state"),
+        }
     }
 
     fn make(&self, name: &str) -> forgeone_sys::Result<OwnedFd> {

@@ -164,25 +164,3 @@ pub fn ioprio_set(class: u8, priority: u8) -> Result<()> {
         .map(drop)
         .fail(|| format!("ioprio_set(IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE({class}, {priority}))"))
 }
-
-/// The highest CPU number that [`sched_setaffinity`] takes, exclusive: more than any kernel's `NR_CPUS`.
-const CPUS_MAX: usize = 1 << 16;
-
-/// `sched_setaffinity(2)`: the numbers of the CPUs that thread `pid` (0: the caller) may run on.
-pub fn sched_setaffinity(pid: i32, cpus: &[usize]) -> Result<()> {
-    let call = || format!("sched_setaffinity({pid}, {cpus:?})");
-    let highest = cpus.iter().copied().max().unwrap_or(0);
-    if highest >= CPUS_MAX {
-        return Err(Error::new(call(), Errno::INVAL));
-    }
-    let bits = libc::c_ulong::BITS as usize;
-    let mut mask = vec![0 as libc::c_ulong; highest / bits + 1];
-    for cpu in cpus {
-        mask[cpu / bits] |= 1 << (cpu % bits);
-    }
-    let bytes = size_of_val(mask.as_slice());
-    // SAFETY: `mask` is `bytes` long and outlives the call.
-    check(unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid, bytes, mask.as_ptr()) })
-        .map(drop)
-        .fail(call)
-}

@@ -3,7 +3,7 @@
 use crate::error::{Errno, Fail, Result, check, retry};
 use crate::show;
 use crate::signal::signal_name;
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// How a process ended.
@@ -51,6 +51,18 @@ pub fn wait(pid: i32) -> Result<Exit> {
     waitpid(pid, 0)?.map(|(_, exit)| exit).ok_or(Errno::CHILD).fail(|| format!("waitpid({pid}, __WALL)"))
 }
 
+/// Waits for the child `pid` to end, and reaps it; with the peak of resident memory, in KiB, of the largest among it and
+/// the descendants that it and its children have waited for (`wait4(2)`, `ru_maxrss`).
+pub fn wait_with_peak(pid: i32) -> Result<(Exit, u64)> {
+    let mut status = 0;
+    // SAFETY: a structure of integers, for which all bits zero is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `status` and `usage` outlive the call.
+    retry(|| check(unsafe { libc::wait4(pid, &raw mut status, libc::__WALL, &raw mut usage) }))
+        .fail(|| format!("wait4({pid}, __WALL)"))?;
+    Ok((Exit::from_wait_status(status), u64::try_from(usage.ru_maxrss).unwrap_or(0)))
+}
+
 /// Reaps one child that has ended, if there is one; `None` also if there are no children.
 pub fn wait_any_nohang() -> Result<Option<(i32, Exit)>> {
     match waitpid(-1, libc::WNOHANG) {
@@ -69,6 +81,13 @@ pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     let call = || format!("pidfd_open({pid})");
     let process = (pid > 0).then(|| Pid::from_raw(pid)).flatten().ok_or(Errno::SRCH).fail(call)?;
     rustix::process::pidfd_open(process, PidfdFlags::empty()).fail(call)
+}
+
+/// `pidfd_getfd(2)` (Linux 5.6): a copy of the descriptor `number` of the process, which the caller must be allowed to
+/// trace. `EBADF` if it isn't open.
+pub fn pidfd_getfd(fd: impl AsFd, number: i32) -> Result<OwnedFd> {
+    rustix::process::pidfd_getfd(&fd, number, PidfdGetfdFlags::empty())
+        .fail(|| format!("pidfd_getfd({}, {number})", show::fd(&fd)))
 }
 
 /// `pidfd_send_signal(2)` (Linux 5.1); signal 0 only checks.

@@ -198,3 +198,28 @@ pub(crate) fn device_nodes() {
     });
     assert_eq!(std::fs::metadata("/dev/null").unwrap().rdev(), fs::makedev(1, 3));
 }
+
+pub(crate) fn extended_attributes_are_set() {
+    need_root();
+    in_child(Namespaces::MOUNT, || {
+        let scratch = Temp::new("xattr");
+        mount::mount_propagation(
+            "/",
+            mount::MountPropagationFlags::PRIVATE | mount::MountPropagationFlags::REC,
+        )
+        .unwrap();
+        mount::mount("tmpfs", scratch.path(), "tmpfs", mount::MountFlags::empty(), None).unwrap();
+        fs::setxattr(scratch.path(), c"trusted.forgeone", b"value").unwrap();
+        let found = std::process::Command::new("getfattr")
+            .args(["-n", "trusted.forgeone", "--only-values"])
+            .arg(scratch.path())
+            .output();
+        if let Ok(found) = found {
+            assert_eq!(found.stdout, b"value");
+        }
+        let e = fs::setxattr(scratch.path(), c"nonsense.forgeone", b"value").unwrap_err();
+        assert_eq!(e.errno(), Errno::OPNOTSUPP);
+        assert!(e.to_string().contains("\"nonsense.forgeone\", \"value\""), "{e}");
+        mount::umount(scratch.path(), mount::UnmountFlags::DETACH).unwrap();
+    });
+}

@@ -32,7 +32,8 @@ fn main() {
             descriptors_are_closed_without_proc threads_are_counted_where_unshare_is_filtered
             a_real_eperm_of_clone3_stays pty_peer_is_opened_by_number;
         fs: openat2_stays_in_the_root directories_and_links files_are_read_and_written_whole mounts_are_told_apart
-            memfd_can_be_sealed locks_exclude descriptors_are_adopted_and_copied device_nodes;
+            memfd_can_be_sealed locks_exclude descriptors_are_adopted_and_copied device_nodes
+            extended_attributes_are_set;
         misc: host_name_is_the_namespaces loopback_comes_up limits_change session_keyring_is_new
             seccomp_filter_and_listener scheduling;
         mount: by_descriptor attributes_change_recursively idmapped fsconfig_error_has_the_kernels_reason
@@ -42,6 +43,7 @@ fn main() {
             attributes_of_the_process close_range_marks_and_closes;
         pty: open_and_become_controlling_terminal raw_mode_is_undone what_is_not_a_devpts_is_refused;
         signal: signals_come_by_descriptor everything_is_reset children_are_kept_for_who_waits poll_waits_for_what_is_asked;
-        socket: messages_carry_descriptors truncation_and_end_are_seen path_sockets_of_any_length peer_is_known;
+        socket: messages_carry_descriptors truncation_and_end_are_seen path_sockets_of_any_length
+            datagram_sockets_are_for_everybody peer_is_known;
     })
 }

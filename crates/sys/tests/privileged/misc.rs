@@ -1,7 +1,7 @@
 //! Names, network, limits, keys, seccomp, scheduling.
 
 use crate::support::{in_child, status};
-use forgeone_sys::process::{self, Namespaces, SchedAttr};
+use forgeone_sys::process::{self, CpuSet, Namespaces, SchedAttr};
 use forgeone_sys::seccomp::{self, Instruction, flag};
 use forgeone_sys::{Errno, fs, keyring, net, rlimit, uts};
 use std::net::UdpSocket;
@@ -98,14 +98,19 @@ fn stat(field: usize) -> String {
 
 pub(crate) fn scheduling() {
     in_child(Namespaces::empty(), || {
+        let all = status("Cpus_allowed_list");
         process::sched_setattr(&SchedAttr { policy: 3, nice: 5, ..SchedAttr::default() }).unwrap();
         assert_eq!((stat(41).as_str(), stat(19).as_str()), ("3", "5"));
         let error = process::sched_setattr(&SchedAttr { policy: 77, ..SchedAttr::default() }).unwrap_err();
         assert_eq!(error.errno(), Errno::INVAL);
-        process::sched_setaffinity(0, &[0]).unwrap();
+        let mut cpus = CpuSet::default();
+        assert_eq!(process::sched_setaffinity(0, &cpus).unwrap_err().errno(), Errno::INVAL);
+        assert!(cpus.insert(0));
+        process::sched_setaffinity(0, &cpus).unwrap();
         assert_eq!(status("Cpus_allowed_list"), "0");
-        assert_eq!(process::sched_setaffinity(0, &[]).unwrap_err().errno(), Errno::INVAL);
-        assert_eq!(process::sched_setaffinity(0, &[1 << 40]).unwrap_err().errno(), Errno::INVAL);
+        assert_eq!(process::sched_getaffinity(0).unwrap().iter().collect::<Vec<_>>(), [0]);
+        process::sched_setaffinity(0, &CpuSet::all()).unwrap();
+        assert_eq!(status("Cpus_allowed_list"), all);
         process::ioprio_set(2, 7).unwrap();
         process::ioprio_set(3, 0).unwrap();
         let error = process::ioprio_set(7, 0).unwrap_err();

@@ -4,7 +4,8 @@ use crate::support::spawn;
 use forgeone_sys::fs::{self, CWD, Mode, OFlags};
 use forgeone_sys::process::{self, Exit, Namespaces};
 use forgeone_sys::{AsFd, Errno, socket};
-use std::os::unix::net::UnixListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use testkit::Temp;
 
 pub(crate) fn messages_carry_descriptors() {
@@ -69,6 +70,46 @@ pub(crate) fn path_sockets_of_any_length() {
     assert_eq!(socket::receive(&server, 64).unwrap().fds.len(), 1);
     let error = socket::connect_stream(deep.join("none")).unwrap_err();
     assert_eq!(error.errno(), Errno::NOENT);
+}
+
+/// As sd_notify(3) has them.
+pub(crate) fn datagram_sockets_are_for_everybody() {
+    let scratch = Temp::new("socket");
+    let deep = scratch.path().join("d".repeat(100)).join("e".repeat(100));
+    std::fs::create_dir_all(&deep).unwrap();
+    let directory = fs::open(&deep, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+    let before = process::umask(0o777);
+    let socket = socket::bind_datagram(&directory, "notify").unwrap();
+    process::umask(before);
+    let mode = fs::statat(&directory, "notify", fs::AtFlags::SYMLINK_NOFOLLOW).unwrap().st_mode;
+    assert_eq!(mode & 0o777, 0o666, "whatever the mask");
+    let hears = |socket: &forgeone_sys::OwnedFd, name: &std::ffi::OsStr| {
+        let client = socket::connect_datagram(name).unwrap();
+        assert!(fs::cloexec(socket).unwrap() && fs::cloexec(&client).unwrap());
+        socket::send(&client, b"READY=1", &[]).unwrap();
+        assert_eq!(socket::receive(socket, 16).unwrap().bytes, b"READY=1");
+    };
+    hears(&socket, deep.join("notify").as_os_str());
+    // Again, by who comes later; and in the place of a link that leads elsewhere.
+    let later = socket::bind_datagram(&directory, "notify").unwrap();
+    hears(&later, deep.join("notify").as_os_str());
+    fs::symlinkat("/etc/passwd", &directory, "link").unwrap();
+    let over = socket::bind_datagram(&directory, "link").unwrap();
+    hears(&over, deep.join("link").as_os_str());
+    assert_ne!(std::fs::metadata("/etc/passwd").unwrap().len(), 0);
+    let abstract_name = format!("forgeone-test-{}", process::getpid());
+    let address = SocketAddr::from_abstract_name(&abstract_name).unwrap();
+    let manager = UnixDatagram::bind_addr(&address).unwrap();
+    hears(&manager.into(), format!("@{abstract_name}").as_ref());
+    for (name, errno) in
+        [("relative", Errno::AFNOSUPPORT), ("vsock:2:1", Errno::AFNOSUPPORT), ("", Errno::AFNOSUPPORT)]
+    {
+        assert_eq!(socket::connect_datagram(name.as_ref()).unwrap_err().errno(), errno, "{name}");
+    }
+    assert_eq!(socket::connect_datagram("/etc/passwd".as_ref()).unwrap_err().errno(), Errno::NOTSOCK);
+    for name in ["", ".", "..", "a/b"] {
+        assert_eq!(socket::bind_datagram(&directory, name).unwrap_err().errno(), Errno::INVAL);
+    }
 }
 
 pub(crate) fn peer_is_known() {

@@ -309,12 +309,12 @@ fn what_is_wrong_or_can_not_be_had_is_refused_by_field() {
         (
             &v1,
             r#"{"unified":{"memory.max":"1"}}"#,
-            "unified[\"memory.max\"]: needs cgroup v2, which is not mounted",
+            "unified[\"memory.max\"]: invalid configuration: needs cgroup v2, which is not mounted",
         ),
         (
             &both,
             r#"{"unified":{"memory.max":"1"}}"#,
-            "unified[\"memory.max\"]: the memory controller belongs to cgroup v1",
+            "unified[\"memory.max\"]: invalid configuration: the controller belongs to cgroup v1: memory",
         ),
         (
             &v2,

@@ -1,12 +1,15 @@
 //! One entry of `mounts`, planned.
 
-use super::{Filesystem, MountKind, MountPlan, Options, Superblock, clean_inside, without_nul, wrong};
+use super::{
+    Filesystem, Idmap, MountKind, MountPlan, Options, Superblock, Users, clean_inside, without_nul, wrong,
+};
 use crate::error::{Kind, Result};
 use crate::fs::options::{self, Attributes, MountOptions};
-use crate::spec::{IdMapping, Linux, Mount};
+use crate::spec::{IdMapping, Linux, Mount, wrong_range};
 use forgeone_sys::mount::{MountAttrFlags, MountFlags};
+use std::borrow::Cow;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Files of `/proc` that lxcfs and the like may replace; nothing else below `/proc` can be mounted over.
 const PROC_FILES: [&str; 10] = [
@@ -35,21 +38,25 @@ pub(super) fn plan(
     index: usize,
     mount: &Mount,
     linux: &Linux,
-    bundle: &Path,
+    [bundle, root]: [&Path; 2],
     options: &Options,
     warnings: &mut Vec<String>,
 ) -> Result<MountPlan> {
-    let destination = destination(index, &mount.destination, warnings)?;
+    let destination = destination(index, &mount.destination, root, warnings)?;
     without_nul(Field(index, "type"), &mount.kind)?;
     without_nul(Field(index, "source"), &mount.source)?;
     for option in &mount.options {
         without_nul(Field(index, "options"), option)?;
     }
     let read = options::parse(&mount.options);
-    refuse_idmap(index, mount, &read)?;
+    let idmap = idmap(index, mount, read.idmap, linux)?;
     refuse_copy_up(index, mount, &read)?;
     let mut attributes = read.attributes;
     let mut recursive = read.recursive;
+    let reset = match (read.remount, read.bind) {
+        (false, Some(_)) => read.reset(options.user_namespace),
+        _ => MountAttrFlags::empty(),
+    };
     let propagation = read.propagation.clone();
     let kind = match (read.remount, read.bind) {
         (true, bind) => remount(index, read, bind.is_some(), warnings)?,
@@ -61,6 +68,9 @@ pub(super) fn plan(
         recursive = Attributes::default();
     }
     check_proc(index, &destination, &kind)?;
+    if idmap.is_some() {
+        check_idmap(index, &kind, options.user_namespace)?;
+    }
     let fstype = match &kind {
         MountKind::Filesystem(filesystem) => filesystem.fstype.as_str(),
         _ => "",
@@ -72,16 +82,30 @@ pub(super) fn plan(
     if late_readonly {
         attributes.set.remove(readonly);
     }
-    Ok(MountPlan { index, destination, kind, attributes, recursive, propagation, strict, late_readonly })
+    Ok(MountPlan {
+        index,
+        destination,
+        kind,
+        attributes,
+        reset,
+        recursive,
+        propagation,
+        strict,
+        idmap,
+        late_readonly,
+    })
 }
 
-fn destination(index: usize, path: &str, warnings: &mut Vec<String>) -> Result<String> {
+/// The path inside. One that begins with the root's path on the host means what follows it, as with runc.
+fn destination(index: usize, path: &str, root: &Path, warnings: &mut Vec<String>) -> Result<String> {
     let field = Field(index, "destination");
     if path.is_empty() {
         return Err(wrong(field, "empty"));
     }
+    let below = Path::new(path).strip_prefix(root).ok().filter(|_| root.parent().is_some());
+    let path = below.and_then(Path::to_str).map_or(Cow::Borrowed(path), |rest| format!("/{rest}").into());
     let clean = if path.starts_with('/') {
-        clean_inside(&field, path)?
+        clean_inside(&field, &path)?
     } else {
         warnings.push(format!("{field}: {path:?}: relative paths are deprecated, taken as relative to /"));
         clean_inside(&field, &format!("/{path}"))?
@@ -92,17 +116,48 @@ fn destination(index: usize, path: &str, warnings: &mut Vec<String>) -> Result<S
     }
 }
 
-fn refuse_idmap(index: usize, mount: &Mount, read: &MountOptions) -> Result<()> {
-    let field = match (mount.uid_mappings.is_empty(), mount.gid_mappings.is_empty(), read.idmap) {
-        (false, ..) => "uidMappings",
-        (_, false, _) => "gidMappings",
-        (.., Some(word)) => {
-            let cause = format!("{word:?}: idmapped mounts are not supported yet");
-            return Err(wrong(Field(index, "options"), cause).into_kind(Kind::Unsupported));
+/// The mount's own maps; or those of the container's user namespace, with the option `idmap` or `ridmap` alone.
+fn idmap(index: usize, mount: &Mount, word: Option<&str>, linux: &Linux) -> Result<Option<Idmap>> {
+    let (uids, gids) = (&mount.uid_mappings, &mount.gid_mappings);
+    let recursive = word == Some("ridmap");
+    if !uids.is_empty() || !gids.is_empty() {
+        for (field, maps) in [("uidMappings", uids), ("gidMappings", gids)] {
+            if maps.is_empty() {
+                return Err(wrong(Field(index, field), "missing: users and groups are mapped together"));
+            }
+            if let Some((i, cause)) = wrong_range(maps) {
+                return Err(wrong(format_args!("{}[{i}]", Field(index, field)), cause));
+            }
         }
-        _ => return Ok(()),
+        let users = Users::Mapped { uids: uids.clone(), gids: gids.clone() };
+        return Ok(Some(Idmap { recursive, users }));
+    }
+    let Some(word) = word else { return Ok(None) };
+    let Some(own) = linux.namespaces.iter().find(|namespace| namespace.kind == "user") else {
+        let cause = format!("{word:?}: needs uidMappings and gidMappings, or a user namespace");
+        return Err(wrong(Field(index, "options"), cause));
     };
-    Err(wrong(Field(index, field), "idmapped mounts are not supported yet").into_kind(Kind::Unsupported))
+    let users = match own.path.is_empty() {
+        true => Users::Mapped { uids: linux.uid_mappings.clone(), gids: linux.gid_mappings.clone() },
+        false => Users::Joined(PathBuf::from(&own.path)),
+    };
+    Ok(Some(Idmap { recursive, users }))
+}
+
+/// Only what is mounted anew can be idmapped, by whoever has power over the file system and over the map: init, in a
+/// user namespace, has it over the first alone.
+fn check_idmap(index: usize, kind: &MountKind, user_namespace: bool) -> Result<()> {
+    let cause = match kind {
+        MountKind::Bind { .. } => return Ok(()),
+        MountKind::Remount { .. } => "idmap: a mount that is there already can't be idmapped",
+        MountKind::Cgroup { .. } => "idmap: a cgroup file system can't be idmapped",
+        MountKind::Filesystem(what) if what.classic => "idmap: not with options that only mount(2) takes",
+        MountKind::Filesystem(_) if user_namespace => {
+            "idmap: a file system that is mounted in a user namespace has the ids of that"
+        }
+        MountKind::Filesystem(_) => return Ok(()),
+    };
+    Err(wrong(Field(index, "options"), cause).into_kind(Kind::Unsupported))
 }
 
 fn refuse_copy_up(index: usize, mount: &Mount, read: &MountOptions) -> Result<()> {
@@ -165,9 +220,8 @@ fn filesystem(
         source: mount.source.clone(),
         superblock: Superblock(read.superblock),
         data: read.data,
-        lesser_data: None,
         copy_up: read.copy_up,
-        classic: false,
+        ..Filesystem::default()
     };
     match mount.kind.as_str() {
         "" => return Err(wrong(Field(index, "type"), "missing")),
@@ -181,10 +235,13 @@ fn filesystem(
         "devpts" if options.user_namespace => devpts_group(index, &mut out, &linux.gid_mappings, warnings),
         _ => {}
     }
-    if !linux.mount_label.is_empty() && !matches!(mount.kind.as_str(), "proc" | "sysfs" | "mqueue") {
-        out.data.push(format!("context=\"{}\"", linux.mount_label));
-    }
     out.classic = !options::fit_fsconfig(out.superblock.0, &out.data);
+    match mount.kind.as_str() {
+        // The kernel labels their files by itself.
+        "proc" | "sysfs" => {}
+        "mqueue" => out.root_label.clone_from(&linux.mount_label),
+        _ => out.label(&linux.mount_label),
+    }
     Ok(MountKind::Filesystem(out))
 }
 

@@ -192,15 +192,35 @@ fn wrong_mounts_are_named() {
         ),
         (
             bind(&format!(r#""uidMappings":{ids}"#)),
-            "mounts[0].uidMappings: idmapped mounts are not supported yet",
+            "mounts[0].gidMappings: missing: users and groups are mapped together",
         ),
         (
             bind(&format!(r#""gidMappings":{ids}"#)),
-            "mounts[0].gidMappings: idmapped mounts are not supported yet",
+            "mounts[0].uidMappings: missing: users and groups are mapped together",
+        ),
+        (
+            bind(&format!(r#""gidMappings":{ids},"uidMappings":[{{"containerID":1,"hostID":1,"size":0}}]"#)),
+            "mounts[0].uidMappings[0]: size: must be 1 or more and fit in 32 bits",
         ),
         (
             r#"{"destination":"/x","source":"/y","options":["bind","ridmap"]}"#.to_owned(),
-            r#"mounts[0].options: "ridmap": idmapped mounts are not supported yet"#,
+            r#"mounts[0].options: "ridmap": needs uidMappings and gidMappings, or a user namespace"#,
+        ),
+        (
+            format!(
+                r#"{{"destination":"/x","options":["bind","remount"],"uidMappings":{ids},"gidMappings":{ids}}}"#
+            ),
+            "mounts[0].options: idmap: a mount that is there already can't be idmapped",
+        ),
+        (
+            format!(r#"{{"destination":"/x","type":"cgroup","uidMappings":{ids},"gidMappings":{ids}}}"#),
+            "mounts[0].options: idmap: a cgroup file system can't be idmapped",
+        ),
+        (
+            format!(
+                r#"{{"destination":"/x","type":"tmpfs","options":["silent"],"uidMappings":{ids},"gidMappings":{ids}}}"#
+            ),
+            "mounts[0].options: idmap: not with options that only mount(2) takes",
         ),
     ] {
         assert_eq!(mounted(&mount).unwrap_err().to_string(), message, "{mount}");
@@ -278,23 +298,74 @@ fn the_terminal_group_gives_way_in_a_user_namespace() {
 }
 
 #[test]
+fn idmaps_are_the_mounts_own_or_the_containers() {
+    let ids = |host| IdMapping { container_id: 0, host_id: host, size: 10, ..IdMapping::default() };
+    let idmap = |mount: &str, namespace: &str| {
+        let mounts = format!(r#""mounts":[{mount}]"#);
+        let maps = r#"[{"containerID":0,"hostID":7,"size":10}]"#;
+        let linux = format!(
+            r#""linux":{{"namespaces":[{{"type":"mount"}}{namespace}],"uidMappings":{maps},"gidMappings":{maps}}}"#
+        );
+        let text = format!(r#"{{"ociVersion":"1.3.0","root":{{"path":"/r"}},{linux},{mounts}}}"#);
+        let spec = json::from_slice::<Spec>(text.as_bytes()).unwrap();
+        let options = Options { user_namespace: !namespace.is_empty(), ..Options::default() };
+        plan(&spec, Path::new("/b"), &options).map(|(plan, _)| plan.mounts[0].idmap.clone())
+    };
+    let (new, joined) = (r#",{"type":"user"}"#, r#",{"type":"user","path":"/proc/7/ns/user"}"#);
+    let mapped = |recursive, id| {
+        let (uids, gids) = (vec![ids(id)], vec![ids(id)]);
+        Some(Idmap { recursive, users: Users::Mapped { uids, gids } })
+    };
+    let own = r#""uidMappings":[{"containerID":0,"hostID":5,"size":10}],"gidMappings":[{"containerID":0,"hostID":5,"size":10}]"#;
+    let bind = |options: &str, maps: &str| {
+        format!(r#"{{"destination":"/x","source":"/y","options":["rbind"{options}]{maps}}}"#)
+    };
+    let own = format!(",{own}");
+    for (mount, namespace, expected) in [
+        (bind("", ""), new, None),
+        (bind("", &own), "", mapped(false, 5)),
+        (bind(r#","idmap""#, &own), "", mapped(false, 5)),
+        (bind(r#","ridmap""#, &own), new, mapped(true, 5)),
+        (bind(r#","idmap""#, &own), joined, mapped(false, 5)),
+        (bind(r#","idmap""#, ""), new, mapped(false, 7)),
+        (
+            bind(r#","ridmap""#, ""),
+            joined,
+            Some(Idmap { recursive: true, users: Users::Joined("/proc/7/ns/user".into()) }),
+        ),
+        (format!(r#"{{"destination":"/x","type":"tmpfs"{own}}}"#), "", mapped(false, 5)),
+    ] {
+        assert_eq!(idmap(&mount, namespace).unwrap(), expected, "{mount} {namespace}");
+    }
+    for namespace in [new, joined] {
+        let e = idmap(r#"{"destination":"/x","type":"tmpfs","options":["idmap"]}"#, namespace).unwrap_err();
+        assert_eq!(e.kind(), Kind::Unsupported);
+    }
+}
+
+#[test]
 fn labels_go_into_new_file_systems() {
     let parts = r#""mountLabel":"u:r:t:s0:c1,c2""#;
     let (plan, _) = linux(parts).unwrap();
     assert_eq!(plan.mount_label, "u:r:t:s0:c1,c2");
     let mut spec = spec(
         r#""mounts":[{"destination":"/a","type":"tmpfs"},{"destination":"/sys","type":"sysfs"},
-           {"destination":"/m","type":"mqueue"}]"#,
+           {"destination":"/m","type":"mqueue"},{"destination":"/p","type":"proc"},{"destination":"/o","type":"overlay"}]"#,
     );
     spec.linux.as_mut().unwrap().mount_label = "u:r:t:s0:c1,c2".to_owned();
     let (plan, warnings) = super::plan(&spec, Path::new("/b"), &Options::default()).unwrap();
-    let data = |m: &MountPlan| match &m.kind {
-        MountKind::Filesystem(f) => (f.data.clone(), f.classic),
+    let labels = |m: &MountPlan| match &m.kind {
+        MountKind::Filesystem(f) => (f.data.clone(), f.classic, f.root_label.clone()),
         _ => panic!(),
     };
-    assert_eq!(data(&plan.mounts[0]), (vec!["context=\"u:r:t:s0:c1,c2\"".to_owned()], true));
-    assert_eq!(data(&plan.mounts[1]), (vec![], false));
-    assert_eq!(warnings.len(), 1);
+    let context = (vec!["context=\"u:r:t:s0:c1,c2\"".to_owned()], true, String::new());
+    let none = (vec![], false, String::new());
+    let root = (vec![], false, "u:r:t:s0:c1,c2".to_owned());
+    let expected = [context.clone(), none.clone(), root, none, context];
+    assert_eq!(plan.mounts.iter().map(labels).collect::<Vec<_>>(), expected);
+    assert!(warnings.is_empty());
+    let e = linux(r#""mountLabel":"a\",x=\"b""#).unwrap_err();
+    assert!(e.to_string().starts_with("linux.mountLabel: "), "{e}");
 }
 
 #[test]

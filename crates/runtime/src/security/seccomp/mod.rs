@@ -45,8 +45,10 @@ pub struct Compiled {
     pub flags: u64,
     /// More flags, to be left out if the kernel doesn't know them (EINVAL): the profile doesn't ask for them.
     pub optional_flags: u64,
-    /// Whether a rule notifies: loading returns a descriptor, which goes to the profile's `listenerPath`.
+    /// Whether it notifies: loading returns a descriptor, which goes to the profile's `listenerPath`.
     pub notify: bool,
+    /// Whether it may notify of `sendmsg`: who loads it can't send that descriptor.
+    pub notifies_sendmsg: bool,
     /// What in the profile this machine can't honour, and why; one line each.
     pub warnings: Vec<String>,
     /// Rules that never decide, since others do; one line each. For who writes a profile, not for each start: the
@@ -72,9 +74,10 @@ pub fn compile_for(profile: &Seccomp, machine: &Machine) -> Result<Compiled> {
     let policy = profile::Policy::read(profile, machine)?;
     let plan = ranges::Plan::new(&policy);
     let program = assemble::assemble(&plan)?;
+    let notifies_sendmsg = policy.may_notify("sendmsg");
     let profile::Policy { flags, optional_flags, notify, warnings, mut hints, .. } = policy;
     hints.extend(plan.hints);
-    Ok(Compiled { program, flags, optional_flags, notify, warnings, hints })
+    Ok(Compiled { program, flags, optional_flags, notify, notifies_sendmsg, warnings, hints })
 }
 
 /// The actions that a profile may name, sorted.

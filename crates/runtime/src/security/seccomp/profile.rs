@@ -151,15 +151,21 @@ impl Policy {
         &self.conditions[rule.conditions.0 as usize..rule.conditions.1 as usize]
     }
 
+    /// Whether calls of this name may be notified, whatever their arguments.
+    pub(super) fn may_notify(&self, name: &str) -> bool {
+        let Some(name) = Name::find(name) else { return false };
+        let always = self.always[name.row()].map_or(self.default, |decision| decision.action);
+        let notifies = |rule: &Conditional| rule.name == name && rule.decision.action == NOTIFY;
+        always == NOTIFY || self.sometimes.iter().any(notifies)
+    }
+
     fn read_default(&mut self, profile: &Seccomp) -> Result<()> {
         let (text, errno) = (&profile.default_action, profile.default_errno_ret);
         self.default = Self::action(text, errno, Place::Default)?;
-        if self.default == NOTIFY {
-            // It would stop this program before it could hand over the descriptor to be notified by.
-            return Err(wrong("defaultAction", "SCMP_ACT_NOTIFY is for single system calls only"));
-        }
-        // A tracer answers for calls that this kernel doesn't know, too.
-        self.enosys = !matches!(text.as_str(), "SCMP_ACT_ALLOW" | "SCMP_ACT_LOG" | "SCMP_ACT_TRACE");
+        self.notify = self.default == NOTIFY;
+        // A tracer or an agent answers for calls that this kernel doesn't know, too.
+        let answers = ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE"];
+        self.enosys = !answers.contains(&text.as_str());
         Ok(())
     }
 
@@ -195,10 +201,6 @@ impl Policy {
         for (index, text) in rule.names.iter().enumerate() {
             if text.is_empty() {
                 return Err(wrong(field(&format!("names[{index}]")), "empty"));
-            }
-            if action == NOTIFY && text == "write" {
-                // The write that tells of the descriptor would wait for who is to get it.
-                return Err(wrong(field("action"), "SCMP_ACT_NOTIFY can't be used for write"));
             }
             match Name::find(text) {
                 Some(name) => self.add(name, action, source, alternatives)?,
@@ -268,7 +270,7 @@ impl Policy {
             }
         }
         if self.flags & flag::WAIT_KILLABLE_RECV != 0 && !self.notify {
-            let cause = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is only for rules with SCMP_ACT_NOTIFY";
+            let cause = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is only for profiles with SCMP_ACT_NOTIFY";
             return Err(wrong("flags", cause));
         }
         Ok(())
@@ -280,7 +282,7 @@ impl Policy {
         }
         if profile.listener_path.is_empty() {
             if self.notify {
-                return Err(wrong("listenerPath", "missing, and a rule has SCMP_ACT_NOTIFY"));
+                return Err(wrong("listenerPath", "missing, and there is SCMP_ACT_NOTIFY"));
             }
             if !profile.listener_metadata.is_empty() {
                 self.warn("listenerMetadata", "not sent: there is no listenerPath");

@@ -109,11 +109,20 @@ pub(crate) fn groups_in_use_are_refused() {
     assert!(Group::create(&ground.plan("{}")).is_ok());
     group.freeze().unwrap();
     let error = Group::create(&ground.plan("{}")).unwrap_err();
-    assert_eq!(error.to_string(), format!("cgroup {}: it is frozen", place(group.paths(), "")));
+    assert_eq!(
+        error.to_string(),
+        format!("cgroup {}: the container's cgroup unexpectedly frozen", place(group.paths(), ""))
+    );
     group.thaw().unwrap();
     let (pid, release) = resident(&mut group);
     let error = Group::create(&ground.plan("{}")).unwrap_err();
-    assert!(error.to_string().ends_with(&format!("{}: it has process {pid}", ground.path)), "{error}");
+    assert!(
+        error.to_string().ends_with(&format!(
+            "{}: the container's cgroup is not empty: it has process {pid}",
+            ground.path
+        )),
+        "{error}"
+    );
     assert_eq!(error.kind(), Kind::State);
     assert_eq!(group.pids().unwrap(), [pid]);
     drop(release);

@@ -25,10 +25,7 @@ pub(crate) fn without_rights_there_is_no_group() {
         credentials::setresuid(65534).unwrap();
         let (mut group, warnings) = create("", r#"{"devices": [{"allow": false}]}"#, true).unwrap();
         assert!(group.paths().is_empty());
-        assert_eq!(warnings.len(), 1, "{warnings:?}");
-        let expected =
-            "no group in 10 of the cgroup hierarchies, for lack of rights: cgroup: mkdirat(AT_FDCWD, ";
-        assert!(warnings[0].starts_with(expected), "{warnings:?}");
+        assert!(warnings.is_empty(), "{warnings:?}");
         let birth = group.birth().unwrap();
         assert!(birth.into_cgroup().is_none());
         birth.enter_v1().unwrap();
@@ -60,7 +57,7 @@ pub(crate) fn a_read_only_mount_is_a_lack_of_rights() {
         }
         assert_eq!(create("", "{}", false).unwrap_err().kind(), Kind::Permission);
         let (group, warnings) = create("", "{}", true).unwrap();
-        assert!(group.paths().is_empty() && warnings[0].contains("EROFS"), "{warnings:?}");
+        assert!(group.paths().is_empty() && warnings.is_empty(), "{warnings:?}");
     });
     ground.end();
 }

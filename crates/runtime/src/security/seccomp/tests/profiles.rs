@@ -196,7 +196,28 @@ fn notification_needs_a_listener() {
     assert_eq!(compiled.flags, 8 | 32);
     profile.listener_path.clear();
     let error = compile(&profile).unwrap_err().to_string();
-    assert_eq!(error, "linux.seccomp.listenerPath: missing, and a rule has SCMP_ACT_NOTIFY");
+    assert_eq!(error, "linux.seccomp.listenerPath: missing, and there is SCMP_ACT_NOTIFY");
+}
+
+#[test]
+fn whether_sendmsg_may_be_notified_is_known() {
+    let first = arg(0, "EQ", 1);
+    for (default, rules, expected) in [
+        ("ALLOW", vec![rule(&["mkdir"], "SCMP_ACT_NOTIFY", json!([]))], false),
+        ("ALLOW", vec![rule(&["mkdir", "sendmsg"], "SCMP_ACT_NOTIFY", json!([]))], true),
+        ("ERRNO", vec![rule(&["sendmsg"], "SCMP_ACT_NOTIFY", json!([first]))], true),
+        ("NOTIFY", vec![], true),
+        ("NOTIFY", vec![rule(&["sendmsg"], "SCMP_ACT_ALLOW", json!([first]))], true),
+        ("NOTIFY", vec![rule(&["sendmsg"], "SCMP_ACT_ALLOW", json!([]))], false),
+    ] {
+        let default = format!("SCMP_ACT_{default}");
+        let compiled = compile(&profile(json!({
+            "defaultAction": default, "syscalls": rules, "listenerPath": "/run/agent",
+        })));
+        let compiled = compiled.unwrap();
+        assert!(compiled.notify && compiled.flags & 8 != 0);
+        assert_eq!(compiled.notifies_sendmsg, expected, "{default} {rules:?}");
+    }
 }
 
 #[test]
@@ -217,10 +238,6 @@ fn what_is_wrong_is_named() {
     let cases = [
         (json!({ "/defaultAction": "SCMP_ACT_DENY" }), r#"defaultAction: unknown action "SCMP_ACT_DENY""#),
         (json!({ "/defaultAction": null }), r#"defaultAction: unknown action """#),
-        (
-            json!({ "/defaultAction": "SCMP_ACT_NOTIFY" }),
-            "defaultAction: SCMP_ACT_NOTIFY is for single system calls only",
-        ),
         (json!({ "/defaultErrnoRet": 5000 }), "defaultErrnoRet: 5000: not 0 to 4095"),
         (
             json!({ "/defaultAction": "SCMP_ACT_KILL", "/defaultErrnoRet": 1 }),
@@ -232,10 +249,6 @@ fn what_is_wrong_is_named() {
             json!({ "/syscalls/1/action": "SCMP_ACT_TRACE", "/syscalls/1/errnoRet": 70000 }),
             "syscalls[1].errnoRet: 70000: not 0 to 65535",
         ),
-        (
-            json!({ "/syscalls/1/action": "SCMP_ACT_NOTIFY" }),
-            "syscalls[1].action: SCMP_ACT_NOTIFY can't be used for write",
-        ),
         (json!({ "/syscalls/1/names/0": "" }), "syscalls[1].names[0]: empty"),
         (json!({ "/syscalls/1/args/0/op": "EQ" }), r#"syscalls[1].args[0].op: unknown operator "EQ""#),
         (
@@ -244,7 +257,7 @@ fn what_is_wrong_is_named() {
         ),
         (
             json!({ "/flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"] }),
-            "flags: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is only for rules with SCMP_ACT_NOTIFY",
+            "flags: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is only for profiles with SCMP_ACT_NOTIFY",
         ),
     ];
     for (change, error) in cases {

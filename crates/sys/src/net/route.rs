@@ -1,0 +1,261 @@
+//! rtnetlink(7): links and their addresses, of the network namespace that the socket was opened in.
+
+use super::message::{Reply, Request, attributes, number, replies};
+use crate::error::{Errno, Error, Fail, Result, check, retry};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use std::cell::Cell;
+use std::fmt;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// A socket to the kernel's routing tables.
+#[derive(Debug)]
+pub struct Route {
+    socket: OwnedFd,
+    sequence: Cell<u32>,
+}
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its number, in its network namespace.
+    pub index: u32,
+    /// Its name, likewise.
+    pub name: String,
+    /// Whether it is up (`IFF_UP`).
+    pub up: bool,
+}
+
+/// An address of an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// `AF_INET` or `AF_INET6`.
+    family: u8,
+    prefix: u8,
+    scope: u8,
+    flags: u32,
+    /// Those attributes that are given to the kernel again.
+    attributes: Vec<(u16, Vec<u8>)>,
+}
+
+impl Address {
+    /// Whether it was set by somebody (`IFA_F_PERMANENT`), and not given for a time.
+    pub fn is_permanent(&self) -> bool {
+        self.flags & IFA_F_PERMANENT != 0
+    }
+
+    /// Whether it is valid everywhere (`RT_SCOPE_UNIVERSE`).
+    pub fn is_global(&self) -> bool {
+        self.scope == 0
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        // The interface's own, which a peer's address may stand before.
+        let own = self.attributes.iter().find(|(kind, _)| *kind == IFA_LOCAL).or(self.attributes.first());
+        let bytes = own.map(|(_, value)| value.as_slice()).unwrap_or_default();
+        match (<[u8; 4]>::try_from(bytes), <[u8; 16]>::try_from(bytes)) {
+            (Ok(bytes), _) => write!(f, "{}/{}", IpAddr::from(bytes), self.prefix),
+            (_, Ok(bytes)) => write!(f, "{}/{}", IpAddr::from(bytes), self.prefix),
+            _ => write!(f, "{bytes:?}"),
+        }
+    }
+}
+
+const NLM_F_REQUEST: u16 = 1;
+const NLM_F_ACK: u16 = 4;
+const NLM_F_DUMP_INTR: u16 = 0x10;
+const NLM_F_CAPPED: u16 = 0x100;
+const NLM_F_ACK_TLVS: u16 = 0x200;
+const NLM_F_DUMP: u16 = 0x300;
+const NLM_F_EXCL_CREATE: u16 = 0x600;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const RTM_NEWLINK: u16 = 16;
+const RTM_GETLINK: u16 = 18;
+const RTM_NEWADDR: u16 = 20;
+const RTM_GETADDR: u16 = 22;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_NET_NS_FD: u16 = 28;
+const IFA_FLAGS: u16 = 8;
+const IFA_LOCAL: u16 = 2;
+/// `IFA_ADDRESS`, `IFA_LOCAL`, `IFA_BROADCAST`, `IFA_RT_PRIORITY`.
+const IFA_KEPT: [u16; 4] = [1, IFA_LOCAL, 4, 9];
+const IFA_F_PERMANENT: u32 = 0x80;
+/// What an address's flags may ask for; the others say how it fares. `IFA_F_NODAD`, `HOMEADDRESS`, `MANAGETEMPADDR`,
+/// `NOPREFIXROUTE`, `MCAUTOJOIN`.
+const IFA_F_ASKED: u32 = 0x02 | 0x10 | 0x100 | 0x200 | 0x400;
+const IFF_UP: u32 = 1;
+
+/// The kernel's messages are shorter, but for interfaces with hundreds of virtual functions.
+const BUFFER: usize = 64 << 10;
+
+/// How often a list is asked for that changed meanwhile.
+const TRIES: u32 = 16;
+
+impl Route {
+    /// Opens a socket in the current network namespace, where it stays.
+    pub fn open() -> Result<Self> {
+        let socket =
+            rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)
+                .fail(|| "socket(AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE)".into())?;
+        // The kernel says why it refuses (Linux 4.12), and doesn't repeat the question. Without them it still answers.
+        for option in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK] {
+            let (on, size) = (1_i32, size_of::<i32>() as libc::socklen_t);
+            // SAFETY: the option's value is an int of `size` bytes, which outlives the call.
+            let _ = check(unsafe {
+                libc::setsockopt(socket.as_raw_fd(), libc::SOL_NETLINK, option, (&raw const on).cast(), size)
+            });
+        }
+        Ok(Self { socket, sequence: Cell::new(0) })
+    }
+
+    /// The interface of this name; `ENODEV` if there is none.
+    pub fn link(&self, name: &str) -> Result<Link> {
+        let request = Request::new(RTM_GETLINK, NLM_F_REQUEST, &link_header(0, 0, 0));
+        let call = || format!("rtnetlink(RTM_GETLINK, {name:?})");
+        let mut found = None;
+        self.ask(request.attribute(IFLA_IFNAME, &text(name)), &call, &mut |reply| found = link_of(reply))?;
+        found.ok_or_else(|| Error::new(call(), Errno::NODEV))
+    }
+
+    /// Sets an interface up or down.
+    pub fn set_link_up(&self, index: u32, up: bool) -> Result<()> {
+        let header = link_header(index, if up { IFF_UP } else { 0 }, IFF_UP);
+        let request = Request::new(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, &header);
+        let word = if up { "up" } else { "down" };
+        self.ask(request, &|| format!("rtnetlink(RTM_NEWLINK, {index}, {word})"), &mut |_| {})
+    }
+
+    /// Gives an interface, which is down, another name; `%d` in it becomes a number that makes it unique.
+    pub fn rename_link(&self, index: u32, name: &str) -> Result<()> {
+        let request = Request::new(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, &link_header(index, 0, 0));
+        let request = request.attribute(IFLA_IFNAME, &text(name));
+        self.ask(request, &|| format!("rtnetlink(RTM_NEWLINK, {index}, {name:?})"), &mut |_| {})
+    }
+
+    /// Moves an interface to another network namespace, under this name. It loses its addresses and is down.
+    pub fn move_link(&self, index: u32, namespace: BorrowedFd, name: &str) -> Result<()> {
+        let request = Request::new(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, &link_header(index, 0, 0));
+        let request = request.attribute(IFLA_IFNAME, &text(name));
+        let number = namespace.as_raw_fd().to_ne_bytes();
+        let call = || {
+            let namespace = crate::show::fd(&namespace);
+            format!("rtnetlink(RTM_NEWLINK, {index}, {name:?}, IFLA_NET_NS_FD={namespace})")
+        };
+        self.ask(request.attribute(IFLA_NET_NS_FD, &number), &call, &mut |_| {})
+    }
+
+    /// The addresses of an interface, as they are listed.
+    pub fn addresses(&self, index: u32) -> Result<Vec<Address>> {
+        let call = || format!("rtnetlink(RTM_GETADDR, {index})");
+        for _ in 0..TRIES {
+            let (mut found, mut changed) = (Vec::new(), false);
+            let request = Request::new(RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, &[0; 8]);
+            self.ask(request, &call, &mut |reply| {
+                changed |= reply.flags & NLM_F_DUMP_INTR != 0;
+                found.extend(address_of(reply, index));
+            })?;
+            if !changed {
+                return Ok(found);
+            }
+        }
+        Err(Error::new(call(), Errno::AGAIN))
+    }
+
+    /// Adds an address to an interface; `EEXIST` if it has it.
+    pub fn add_address(&self, index: u32, address: &Address) -> Result<()> {
+        let mut header = vec![address.family, address.prefix, 0, address.scope];
+        header.extend(index.to_ne_bytes());
+        let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_EXCL_CREATE;
+        let request = Request::new(RTM_NEWADDR, flags, &header);
+        let request = request.attribute(IFA_FLAGS, &(address.flags & IFA_F_ASKED).to_ne_bytes());
+        let request =
+            address.attributes.iter().fold(request, |request, (kind, value)| request.attribute(*kind, value));
+        self.ask(request, &|| format!("rtnetlink(RTM_NEWADDR, {index}, {address})"), &mut |_| {})
+    }
+
+    /// Sends a request and takes the replies, up to the acknowledgement, the end of the list or the one answer.
+    fn ask(&self, request: Request, call: &dyn Fn() -> String, take: &mut dyn FnMut(&Reply)) -> Result<()> {
+        let sequence = self.sequence.get().wrapping_add(1);
+        self.sequence.set(sequence);
+        let bytes = request.bytes(sequence);
+        retry(|| rustix::net::send(&self.socket, &bytes, SendFlags::empty())).fail(call)?;
+        let lists = u16::from_ne_bytes([bytes[6], bytes[7]]) & (NLM_F_ACK | NLM_F_DUMP) != 0;
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let received = retry(|| rustix::net::recv(&self.socket, &mut buffer[..], RecvFlags::TRUNC));
+            let (length, whole) = received.fail(call)?;
+            if whole > length {
+                return Err(Error::new(call(), Errno::MSGSIZE));
+            }
+            for reply in replies(&buffer[..length]).filter(|reply| reply.sequence == sequence) {
+                match reply.kind {
+                    NLMSG_DONE => return Ok(()),
+                    NLMSG_ERROR => return verdict(&reply, call),
+                    _ => take(&reply),
+                }
+                if !lists {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+impl AsFd for Route {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// An acknowledgement, or an error with the kernel's reason.
+fn verdict(reply: &Reply, call: &dyn Fn() -> String) -> Result<()> {
+    /// `NLMSGERR_ATTR_MSG`.
+    const MESSAGE: u16 = 1;
+    let code = number(reply.body, 0).map_or(libc::EBADMSG, |code| -(code as i32));
+    if code == 0 {
+        return Ok(());
+    }
+    let mut call = call();
+    if reply.flags & NLM_F_ACK_TLVS != 0 && reply.flags & NLM_F_CAPPED != 0 {
+        let message = attributes(reply.body.get(20..).unwrap_or_default()).find(|(kind, _)| *kind == MESSAGE);
+        if let Some((_, message)) = message {
+            call = format!("{call}: {}", String::from_utf8_lossy(message).trim_end_matches('\0'));
+        }
+    }
+    Err(Error::new(call, Errno::from_raw_os_error(code)))
+}
+
+/// `struct ifinfomsg`.
+fn link_header(index: u32, flags: u32, change: u32) -> Vec<u8> {
+    [0, index, flags, change].iter().flat_map(|number| number.to_ne_bytes()).collect()
+}
+
+/// With the NUL byte at its end.
+fn text(name: &str) -> Vec<u8> {
+    [name.as_bytes(), b"\0"].concat()
+}
+
+fn link_of(reply: &Reply) -> Option<Link> {
+    let (index, flags) = (number(reply.body, 4)?, number(reply.body, 8)?);
+    let (_, name) = attributes(reply.body.get(16..)?).find(|(kind, _)| *kind == IFLA_IFNAME)?;
+    let name = String::from_utf8_lossy(name).trim_end_matches('\0').to_owned();
+    Some(Link { index, name, up: flags & IFF_UP != 0 })
+}
+
+/// An address, if it is one of this interface: `struct ifaddrmsg` and attributes.
+fn address_of(reply: &Reply, of: u32) -> Option<Address> {
+    let &[family, prefix, flags, scope, ..] = reply.body else { return None };
+    if reply.kind != RTM_NEWADDR || number(reply.body, 4)? != of {
+        return None;
+    }
+    let all = || attributes(reply.body.get(8..).unwrap_or_default());
+    let flags = all()
+        .find(|(kind, _)| *kind == IFA_FLAGS)
+        .and_then(|(_, value)| number(value, 0))
+        .unwrap_or(flags.into());
+    let kept = all().filter(|(kind, _)| IFA_KEPT.contains(kind)).map(|(kind, value)| (kind, value.to_vec()));
+    Some(Address { family, prefix, scope, flags, attributes: kept.collect() })
+}
