@@ -155,7 +155,9 @@ pub fn plan(
         }
     };
     let mut builder = Builder::new(layout, &name, options);
-    builder.plan.devices_may_fail = options.tolerate_missing_rights;
+    // A user's own systemd has no right to them either.
+    let user = options.systemd.as_ref().is_some_and(|facts| facts.user);
+    builder.plan.devices_may_fail = options.tolerate_missing_rights || user;
     builder.plan.tolerant = options.tolerate_missing_rights && cgroups_path.is_empty() && unit.is_none();
     let none = Resources::default();
     let resources = resources.unwrap_or(&none);
