@@ -106,7 +106,7 @@ fn smallest(bench: &Bench, peer: &Peer, case: &'static Case) -> Outcome<u64> {
             false => below = middle,
         }
     }
-    Ok(above * STEP >> 10)
+    Ok((above * STEP) >> 10)
 }
 
 fn enough(bench: &Bench, peer: &Peer, case: &'static Case, memory: u64) -> Outcome<bool> {
