@@ -326,11 +326,13 @@ fn converse(
     undo: &mut Undo,
 ) -> Result<(Option<OwnedFd>, Inodes)> {
     let mut terminal = None;
+    // An init that is gone can't be told; what it said last, or that it ended, is what comes next.
+    let go = || drop(channel.send(&Message::Go));
     loop {
         match channel.receive()? {
             Message::MapIds => {
                 writer.write(child.pid, &plan.namespaces, procfs)?;
-                channel.send(&Message::Go)?;
+                go();
             }
             Message::Network(container) => {
                 let own = procfs.namespace("self/ns/net")?.ok_or_else(init::no_network)?;
@@ -341,7 +343,7 @@ fn converse(
             Message::RunHooks => {
                 hooks::run("prestart", &plan.hooks.prestart, state)?;
                 hooks::run("createRuntime", &plan.hooks.create_runtime, state)?;
-                channel.send(&Message::Go)?;
+                go();
             }
             Message::Terminal(master) => terminal = Some(master),
             Message::Ready(inodes) => return Ok((terminal, inodes)),
