@@ -27,7 +27,10 @@ pub(crate) fn everything_works_without_cgroup2() {
             ..paths
         });
         let error = plan(&ground.path, r#"{"unified": {"memory.max": "1"}}"#).unwrap_err().to_string();
-        assert_eq!(error, "linux.resources.unified[\"memory.max\"]: needs cgroup v2, which is not mounted");
+        assert_eq!(
+            error,
+            "linux.resources.unified[\"memory.max\"]: invalid configuration: needs cgroup v2, which is not mounted"
+        );
     });
     ground.end();
 }
