@@ -5,6 +5,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 
 PREFIX ?= /usr/local
+ROUNDS ?= 30
 CARGO_TARGET_DIR ?= target
 # cargo-nextest and cargo-deny are installed here.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -48,6 +49,11 @@ check: ## check format, lints, documentation, licences and sources of dependenci
 	@.ci/lane rustdoc env RUSTDOCFLAGS='--deny warnings' cargo doc $(PROFILE) --workspace --no-deps --document-private-items
 	@.ci/lane deny .ci/deny
 
+bench: ## as root: compare with other runtimes, ROUNDS=30 times; writes docs/performance.md and .svg
+	@.ci/prepare bench
+	@cargo build --quiet --locked --release --package forgeone --package forgeone-benches
+	@$(dir $(DOOR))bench --rounds $(ROUNDS)
+
 man: build ## write manual pages and shell completions below target/.../release/share
 	@rm -rf $(SHARE)
 	@cargo run --quiet $(PROFILE) --package testkit --bin manual -- $(DOOR) $(SHARE) </dev/null
@@ -63,4 +69,4 @@ install: ## install below PREFIX (/usr/local), inside DESTDIR if set
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: help run build test test-clients test-vm test-vm-full check man install clean
+.PHONY: help run build test test-clients test-vm test-vm-full check bench man install clean

@@ -16,8 +16,6 @@ const STEP: u64 = 64 << 10;
 const MOST: u64 = 128 << 20;
 /// A limit is enough if as many runs in a row succeed.
 const ENOUGH: u32 = 3;
-/// A run that can't get memory may wait for ever.
-const SECONDS: &str = "10";
 
 /// One peer's.
 pub(crate) struct Counts {
@@ -106,19 +104,14 @@ fn smallest(bench: &Bench, peer: &Peer, case: &'static Case) -> Outcome<u64> {
             false => below = middle,
         }
     }
-    Ok(above * STEP >> 10)
+    Ok(above * STEP / 1024)
 }
 
 fn enough(bench: &Bench, peer: &Peer, case: &'static Case, memory: u64) -> Outcome<bool> {
     let (line, teller, id) = run_line(bench, peer, case, Some(memory))?;
-    let line = line.by(["timeout", "--signal=KILL", SECONDS]);
     for _ in 0..ENOUGH {
         if line.output().is_err() {
-            if !peer.is_floor() {
-                // Most clean up after themselves; then there is nothing to delete.
-                let _ = teller.command(["delete", "--force", &id]).output();
-            }
-            bench.sweep(&id)?;
+            teller.discard(&id)?;
             return Ok(false);
         }
     }

@@ -19,6 +19,8 @@ const FULL: u32 = 20;
 /// How many each of the two processes starts at once, and how often.
 const BURST: u32 = 50;
 const BURSTS: u32 = 5;
+/// What a burst may take.
+const SECONDS: &str = "60";
 
 /// One peer's.
 pub(crate) struct Crowd {
@@ -71,11 +73,17 @@ fn burst(bench: &Bench, teller: Teller) -> Outcome<f64> {
     let half = |half: &str| {
         let name = format!("{half}{{}}");
         let line = teller.run(&bench.place.path("bundles").join(&name), &name, &short());
-        line.by([launch.clone().into_os_string(), "burst".into(), OsString::from(BURST.to_string())])
+        let launcher = [launch.clone().into_os_string(), "burst".into(), BURST.to_string().into()];
+        // With its whole process group, since one that hangs would hold up everything.
+        line.by(["timeout", "--signal=KILL", SECONDS].map(OsString::from).into_iter().chain(launcher))
     };
     let halves = [half("a"), half("b")];
-    let rates = (0..BURSTS).map(|_| rate(&halves)).collect::<Outcome<Vec<f64>>>()?;
-    Ok(rates.into_iter().fold(0.0, f64::max))
+    let rates = (0..BURSTS).map(|_| rate(&halves)).collect::<Outcome<Vec<f64>>>();
+    if rates.is_err() {
+        let ids = (0..BURST).flat_map(|number| [format!("a{number}"), format!("b{number}")]);
+        ids.into_iter().try_for_each(|id| teller.discard(&id))?;
+    }
+    Ok(rates?.into_iter().fold(0.0, f64::max))
 }
 
 /// Containers in each second when both start at once.
@@ -99,7 +107,10 @@ fn sequence(bench: &Bench, teller: Teller) -> Outcome<Samples> {
     let line = teller.run(&bundle, "a0", &short());
     let mut samples = Samples::default();
     for _ in 0..many(bench.rounds) {
-        samples.push(line.time()?);
+        match line.time() {
+            Ok(taken) => samples.push(taken),
+            Err(why) => return teller.discard("a0").and(Err(why)),
+        }
     }
     Ok(samples)
 }

@@ -5,7 +5,8 @@ use crate::cases::{Case, MAPPED, MEMORY, ORDINARY, PIDS, User};
 use crate::peers::Peer;
 use crate::place::Place;
 use crate::views::View;
-use forgeone_sys::process::wait_any_nohang;
+use forgeone_sys::process::{pidfd_open, wait_any_nohang};
+use forgeone_sys::signal::wait_readable;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -13,12 +14,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+/// Milliseconds after which a command is killed and has failed.
+const LIMIT: i32 = 20_000;
+
 /// A command that can be run again and again.
 #[derive(Clone)]
 pub(crate) struct Line {
     words: Vec<OsString>,
     user: Option<u32>,
+    /// Files of its standard error and, where it is asked for, its standard output.
     errors: PathBuf,
+    printed: PathBuf,
 }
 
 impl Line {
@@ -41,32 +47,41 @@ impl Line {
 
     /// How long it takes, from before the fork until it is reaped. It has to succeed.
     pub(crate) fn time(&self) -> Outcome<Duration> {
-        let mut command = self.command();
-        command.stderr(self.errors_file()?);
-        let start = Instant::now();
-        let status = command.spawn().and_then(|mut child| child.wait());
-        let taken = start.elapsed();
-        self.judge(status.map_err(|e| format!("{}: {e}", self.words[0].display()))?)?;
-        Ok(taken)
+        self.finish(Stdio::null())
     }
 
     /// What it prints. It has to succeed.
     pub(crate) fn output(&self) -> Outcome<String> {
+        let file = File::options().create(true).read(true).write(true).truncate(true).open(&self.printed);
+        let file = file.map_err(|e| format!("{}: {e}", self.printed.display()))?;
+        self.finish(Stdio::from(file))?;
+        let text = fs::read(&self.printed).map_err(|e| format!("{}: {e}", self.printed.display()))?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn finish(&self, stdout: Stdio) -> Outcome<Duration> {
+        let failed = |e: &dyn std::fmt::Display| format!("{}: {e}", self.words[0].display());
+        let errors = File::create(&self.errors).map_err(|e| format!("{}: {e}", self.errors.display()))?;
         let mut command = self.command();
-        command.stderr(self.errors_file()?).stdout(Stdio::piped());
-        let output = command.spawn().and_then(std::process::Child::wait_with_output);
-        let output = output.map_err(|e| format!("{}: {e}", self.words[0].display()))?;
-        self.judge(output.status)?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-
-    fn errors_file(&self) -> Outcome<File> {
-        File::create(&self.errors).map_err(|e| format!("{}: {e}", self.errors.display()))
-    }
-
-    /// An error ends with the last line that the command wrote. What a command left to us is reaped.
-    fn judge(&self, status: ExitStatus) -> Outcome<()> {
+        command.stderr(errors).stdout(stdout);
+        let start = Instant::now();
+        let mut child = command.spawn().map_err(|e| failed(&e))?;
+        let pidfd = pidfd_open(child.id() as i32).map_err(|e| failed(&e))?;
+        let ended = wait_readable(&pidfd, Some(LIMIT)).map_err(|e| failed(&e))?;
+        if !ended {
+            child.kill().map_err(|e| failed(&e))?;
+        }
+        let status = child.wait().map_err(|e| failed(&e))?;
+        let taken = start.elapsed();
         reap();
+        match ended {
+            true => self.judge(status).map(|()| taken),
+            false => Err(format!("did not end within {} s", LIMIT / 1000)),
+        }
+    }
+
+    /// An error ends with the last line that the command wrote.
+    fn judge(&self, status: ExitStatus) -> Outcome<()> {
         if status.success() {
             return Ok(());
         }
@@ -101,7 +116,7 @@ pub(crate) struct Teller<'a> {
 impl Teller<'_> {
     fn line(&self, words: Vec<OsString>) -> Line {
         let user = (self.case.user == User::Ordinary).then_some(ORDINARY);
-        Line { words, user, errors: self.place.path("errors") }
+        Line { words, user, errors: self.place.path("errors"), printed: self.place.path("printed") }
     }
 
     /// A command of a runtime.
@@ -131,6 +146,15 @@ impl Teller<'_> {
         let options = self.peer.exec.iter().copied();
         let words = ["exec"].into_iter().chain(options).chain([id]).map(str::to_owned);
         self.command(words.chain(args.iter().cloned()))
+    }
+
+    /// Takes away what may be left of a container: by its runtime, and what that leaves by hand.
+    pub(crate) fn discard(&self, id: &str) -> Outcome<()> {
+        if !self.peer.is_floor() {
+            // It may have been cleaned up already; then there is nothing to delete.
+            let _ = self.command(["delete", "--force", id]).output();
+        }
+        if self.case.user == User::Ordinary { Ok(()) } else { self.view.sweep(id) }
     }
 
     /// The floor with another limit of memory.

@@ -64,11 +64,6 @@ impl Bench {
     pub(crate) fn id(&self, tag: &str) -> String {
         format!("{}-{tag}", self.name)
     }
-
-    /// Removes what a container left in the cgroups of either view.
-    pub(crate) fn sweep(&self, id: &str) -> Outcome<()> {
-        self.views.limits()?.sweep(id)
-    }
 }
 
 /// What the command line says.

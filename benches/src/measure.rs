@@ -1,7 +1,7 @@
 //! Timing a case: all peers in turn, A B C A B C, one run right after the other and after idleness.
 //!
 //! Every timed run has to exit with 0. In each round, untimed, each peer starts a program that reports from inside how
-//! it is confined; who isn't confined as the bundle asks, or fails, is left out of the case, with the reason.
+//! it is confined. Who isn't confined as the bundle asks, or fails, does so no more in this case; the reason is told.
 
 use crate::cases::{Action, Case, User};
 use crate::line::{Line, Running, Teller, reap};
@@ -55,13 +55,22 @@ pub(crate) struct Row {
     pub(crate) cold: Samples,
 }
 
+impl Row {
+    fn stopped(&self, why: &str) -> String {
+        match self.warm.0.len() {
+            0 => format!("Left out: {}: {why}", self.peer),
+            rounds => format!("{} is in it with {rounds} rounds: {why}", self.peer),
+        }
+    }
+}
+
 /// What a case gave.
 pub(crate) struct Measured {
     pub(crate) case: &'static Case,
     /// The view of cgroups.
     pub(crate) view: &'static str,
     pub(crate) rows: Vec<Row>,
-    /// Who was left out, and why.
+    /// Who was left out, or stopped on the way, and why.
     pub(crate) notes: Vec<String>,
 }
 
@@ -94,15 +103,14 @@ pub(crate) fn measure(bench: &Bench, case: &'static Case) -> Outcome<Measured> {
     if let Ok(running) = &prepared {
         rounds(bench.rounds, running, &mut all);
     }
-    for contestant in all.iter().filter(|_| case.needs_running()) {
-        // One that never started can't be deleted.
-        let _ = contestant.teller.command(["delete", "--force", &contestant.id]).output();
+    for contestant in all.iter().filter(|one| case.needs_running() || one.failed.is_some()) {
+        contestant.teller.discard(&contestant.id)?;
     }
     prepared?;
     let view = view.name;
-    let notes = all.iter().filter_map(|one| Some(format!("{}: {}", one.row.peer, one.failed.as_ref()?)));
+    let notes = all.iter().filter_map(|one| Some(one.row.stopped(one.failed.as_ref()?)));
     let notes = notes.collect();
-    let rows = all.into_iter().filter(|one| one.failed.is_none()).map(|one| one.row).collect();
+    let rows = all.into_iter().map(|one| one.row).filter(|row| !row.cold.is_empty()).collect();
     Ok(Measured { case, view, rows, notes })
 }
 

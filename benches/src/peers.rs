@@ -62,7 +62,7 @@ const RUNTIMES: [Runtime; 4] = [
     Runtime {
         name: "youki",
         variable: "YOUKI",
-        package: ".ci/prepare bench builds it from crates.io",
+        package: ".ci/peers builds it from crates.io",
         without_cgroup: &[],
         exec: &[],
     },
@@ -103,12 +103,12 @@ pub(crate) fn beside(name: &str) -> Outcome<PathBuf> {
     path.is_file().then_some(path).ok_or_else(|| format!("{name} is not beside {}", own.display()))
 }
 
+/// Named by the variable, built beside this program, got by `.ci/peers`, or installed.
 fn installed(name: &str, variable: &str) -> Option<PathBuf> {
     let named = std::env::var_os(variable).map(PathBuf::from);
-    // target/HOST/release/bench, target/peers/bin/youki.
-    let own = std::env::current_exe().ok()?;
-    let built = own.ancestors().nth(3).map(|target| target.join("peers/bin").join(name));
-    let candidates = [named, beside(name).ok(), built].into_iter().flatten();
+    let cache = std::env::var_os("FORGEONE_BENCH_CACHE").unwrap_or("/var/cache/forgeone-bench".into());
+    let got = Path::new(&cache).join("bin").join(name);
+    let candidates = [named, beside(name).ok(), Some(got)].into_iter().flatten();
     candidates.into_iter().find(|path| path.is_file()).or_else(|| testkit::privileged::find_program(name))
 }
 

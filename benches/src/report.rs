@@ -85,7 +85,7 @@ pub(crate) fn table(measured: &Measured) -> String {
         text += &format!("\ncgroups: {} alone\n", measured.view);
     }
     for note in &measured.notes {
-        text += &format!("\nLeft out: {note}\n");
+        text += &format!("\n{note}\n");
     }
     text
 }

@@ -73,7 +73,10 @@ impl Drop for Views {
     fn drop(&mut self) {
         for view in [&self.v1, &self.v2].into_iter().flatten() {
             if view.enter().is_ok() {
-                view.hierarchies().for_each(|hierarchy| remove(&hierarchy.join(&view.group[1..])));
+                let groups: Vec<_> = view.hierarchies().map(|at| at.join(&view.group[1..])).collect();
+                if let Err(why) = sweep(&groups) {
+                    eprintln!("bench: {why}");
+                }
             }
         }
         // The program is about to end if this fails.
@@ -142,22 +145,7 @@ impl View {
     /// Ends and removes what a container left in its cgroups, when its runtime was killed for example.
     pub(crate) fn sweep(&self, id: &str) -> Outcome<()> {
         let groups: Vec<_> = self.hierarchies().map(|at| at.join(&self.group[1..]).join(id)).collect();
-        for _ in 0..SWEEPS {
-            for group in groups.iter().filter(|group| group.exists()) {
-                let processes = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-                for pid in processes.lines().filter_map(|line| line.parse().ok()) {
-                    // It may be gone by now.
-                    let _ = kill(pid, SIGKILL);
-                }
-                reap();
-                remove(group);
-            }
-            if !groups.iter().any(|group| group.exists()) {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Err(format!("the cgroup of {id} can't be removed"))
+        sweep(&groups)
     }
 
     fn hierarchies(&self) -> impl Iterator<Item = PathBuf> {
@@ -190,13 +178,31 @@ fn write(file: &str, text: &str) -> Outcome<()> {
     sys_fs::write_file_at(CWD, file, text.as_bytes()).map_err(|e| e.to_string())
 }
 
-/// Removes a group and all below it; what still has processes stays.
+/// Ends all processes in these groups, and removes them.
+fn sweep(groups: &[PathBuf]) -> Outcome<()> {
+    for _ in 0..SWEEPS {
+        groups.iter().for_each(|group| remove(group));
+        match groups.iter().find(|group| group.exists()) {
+            None => return Ok(()),
+            Some(_) => std::thread::sleep(Duration::from_millis(10)),
+        }
+    }
+    Err(format!("can't be removed: {groups:?}"))
+}
+
+/// Removes a group and all below it if nothing is in them any more; what is gets SIGKILL.
 fn remove(group: &Path) {
     for entry in fs::read_dir(group).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             remove(&entry.path());
         }
     }
-    // A runtime that left something behind has been told of by its own error.
+    let processes = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    for pid in processes.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0) {
+        // It may be gone by now.
+        let _ = kill(pid, SIGKILL);
+    }
+    reap();
+    // Busy if something was in it: the next time.
     let _ = fs::remove_dir(group);
 }

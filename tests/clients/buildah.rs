@@ -100,5 +100,6 @@ fn buildah_builds_an_image_in_three_steps() {
     assert_eq!(buildah.ok(&[&run[..], &["cat", "/steps"]].concat()).stdout, "one\ntwo 1000\nthree\n");
     let output = buildah.buildah(&[&run[..], &["sh", "-c", "echo out; echo err >&2; exit 3"]].concat());
     assert_eq!((output.code, output.stdout.as_str()), (3, "out\n"), "{}", output.stderr);
-    assert!(output.stderr.starts_with("err\n"), "{}", output.stderr);
+    // Its config lists ambient capabilities that aren't inheritable, of which a runtime warns.
+    assert!(output.stderr.lines().any(|line| line == "err"), "{}", output.stderr);
 }

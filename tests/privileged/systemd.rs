@@ -343,25 +343,9 @@ fn a_user_has_containers_in_scopes_of_his_own_systemd() {
     for place in [temp.path(), &root] {
         std::os::unix::fs::chown(place, Some(uid), Some(uid)).unwrap();
     }
-    let id = testkit::names::unique("own");
-    let limit = json!({ "limit": 67_108_864 });
-    let bundle = resources(Bundle::busybox().args(["sleep", "1000"]), "memory", limit).edit(|config| {
-        let map = json!([{ "containerID": 0, "hostID": uid, "size": 1 }]);
-        let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
-        namespaces.push(json!({ "type": "user" }));
-        config["linux"]["uidMappings"] = map.clone();
-        config["linux"]["gidMappings"] = map;
-        config["linux"]["cgroupsPath"] = json!(format!("user.slice:test:{id}"));
-        // sysfs is the network's, mqueue the IPC namespace's; devpts without its group.
-        config["mounts"]
-            .as_array_mut()
-            .unwrap()
-            .retain(|mount| mount["type"] == "proc" || mount["type"] == "tmpfs");
-    });
-    let bundle = bundle.owned_by(uid, uid);
-    let door = |args: &[&str]| {
+    let door = |prefix: &[&str], args: &[&str]| {
         let mut command = Command::new("setpriv");
-        command.args([&format!("--reuid={uid}"), &format!("--regid={uid}"), "--clear-groups"]);
+        command.args([&format!("--reuid={uid}"), &format!("--regid={uid}"), "--clear-groups"]).args(prefix);
         command.arg(testkit::forgeone()).arg("--root").arg(&root).arg("--systemd-cgroup").args(args);
         command
             .env_clear()
@@ -372,22 +356,53 @@ fn a_user_has_containers_in_scopes_of_his_own_systemd() {
         let status = command.stdout(file("out")).stderr(file("err")).status().unwrap();
         (status.code(), read(temp.path().join("out")), read(temp.path().join("err")))
     };
-    let made = door(&["run", "--detach", "--bundle", dir(&bundle), &id]);
-    assert_eq!(made.0, Some(0), "{}", made.2);
-    let state: Value = serde_json::from_str(&door(&["state", &id]).1).unwrap();
-    let pid = state["pid"].as_i64().unwrap() as i32;
-    let top = format!("/user.slice/user-{uid}.slice/user@{uid}.service/user.slice");
-    assert_eq!(place(pid), format!("{top}/test-{id}.scope"));
-    values(&group(pid, ""), &[("memory.max", "67108864")]);
-    // From a session that is outside of the user's own groups.
-    let inside = door(&["exec", &id, "cat", "/proc/self/cgroup"]);
-    assert_eq!((inside.0, inside.2.as_str()), (Some(0), ""), "{inside:?}");
-    assert!(inside.1.ends_with(&format!("test-{id}.scope")) || inside.1.ends_with(":/"), "{inside:?}");
-    for args in [&["pause", &id][..], &["resume", &id], &["kill", &id, "KILL"], &["delete", "--force", &id]] {
-        let done = door(args);
-        assert_eq!(done.0, Some(0), "{args:?} {done:?}");
+    // By themselves, and as root of a user namespace, as Podman calls a runtime.
+    for prefix in [&[][..], &["unshare", "--user", "--map-root-user"]] {
+        let id = testkit::names::unique("own");
+        let bundle = user_bundle(uid, &id, prefix.is_empty());
+        let made = door(prefix, &["run", "--detach", "--bundle", dir(&bundle), &id]);
+        assert_eq!(made.0, Some(0), "{prefix:?} {}", made.2);
+        let state: Value = serde_json::from_str(&door(&[], &["state", &id]).1).unwrap();
+        let pid = state["pid"].as_i64().unwrap() as i32;
+        let top = format!("/user.slice/user-{uid}.slice/user@{uid}.service/user.slice");
+        assert_eq!(place(pid), format!("{top}/test-{id}.scope"));
+        values(&group(pid, ""), &[("memory.max", "67108864")]);
+        if prefix.is_empty() {
+            // From a session that is outside of the user's own groups.
+            let inside = door(prefix, &["exec", &id, "cat", "/proc/self/cgroup"]);
+            assert_eq!((inside.0, inside.2.as_str()), (Some(0), ""), "{inside:?}");
+            assert!(
+                inside.1.ends_with(&format!("test-{id}.scope")) || inside.1.ends_with(":/"),
+                "{inside:?}"
+            );
+        }
+        // Each unshare makes another namespace: what follows is the user's own to do.
+        for args in
+            [&["pause", &id][..], &["resume", &id], &["kill", &id, "KILL"], &["delete", "--force", &id]]
+        {
+            let done = door(&[], args);
+            assert_eq!(done.0, Some(0), "{prefix:?} {args:?} {done:?}");
+        }
+        assert!(!Path::new("/sys/fs/cgroup").join(&top[1..]).join(format!("test-{id}.scope")).exists());
     }
-    assert!(!Path::new("/sys/fs/cgroup").join(&top[1..]).join(format!("test-{id}.scope")).exists());
+}
+
+/// What a user can run: memory is limited; with a user namespace, or for one who is in one.
+fn user_bundle(uid: u32, id: &str, namespace: bool) -> Bundle {
+    let limit = json!({ "limit": 67_108_864 });
+    let bundle = resources(Bundle::busybox().args(["sleep", "1000"]), "memory", limit).edit(|config| {
+        if namespace {
+            let map = json!([{ "containerID": 0, "hostID": uid, "size": 1 }]);
+            config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "user" }));
+            config["linux"]["uidMappings"] = map.clone();
+            config["linux"]["gidMappings"] = map;
+        }
+        config["linux"]["cgroupsPath"] = json!(format!("user.slice:test:{id}"));
+        // sysfs is the network's, mqueue the IPC namespace's; devpts without its group.
+        let plain = |mount: &Value| mount["type"] == "proc" || mount["type"] == "tmpfs";
+        config["mounts"].as_array_mut().unwrap().retain(plain);
+    });
+    bundle.owned_by(uid, uid)
 }
 
 /// The error of a door whose system bus is at this address.

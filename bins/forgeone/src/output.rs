@@ -5,10 +5,16 @@ use std::io::{ErrorKind, Write};
 
 /// Writes all of `text`.
 pub(crate) fn print(text: &str) -> Result<()> {
+    offer(text).map(drop)
+}
+
+/// The same; whether there still is a reader.
+pub(crate) fn offer(text: &str) -> Result<bool> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
-        done => done.map_err(|e| Error::new(Kind::System, format!("write to standard output: {e}"))),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(Error::new(Kind::System, format!("write to standard output: {e}"))),
+        Ok(()) => Ok(true),
     }
 }
 

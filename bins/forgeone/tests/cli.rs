@@ -21,6 +21,8 @@ const COMMANDS: &[&str] = &[
     "kill",
     "pause",
     "resume",
+    "update",
+    "events",
     "delete",
     "list",
     "ps",

@@ -13,6 +13,7 @@ pub mod features;
 pub mod fs;
 pub mod json;
 pub mod lifecycle;
+pub mod metrics;
 pub mod network;
 pub mod plan;
 pub mod resctrl;

@@ -17,6 +17,7 @@ mod show;
 pub mod bpf;
 pub mod credentials;
 pub mod entry;
+pub mod event;
 pub mod fs;
 pub mod keyring;
 pub mod memory;

@@ -17,7 +17,7 @@ enum Layer {
     Bin,
     /// What tests share: a dev-dependency of everybody.
     Kit,
-    /// The end-to-end tests.
+    /// The end-to-end tests and the benchmark.
     Suite,
 }
 use Layer::{Bin, Kit, L0, L1, L2, Suite};
@@ -37,6 +37,7 @@ const HOUSE: &[(&str, Layer, &[&str])] = &[
     ("forgeone", Bin, &["forgeone-sys", "forgeone-config", "forgeone-trust", "forgeone-runtime"]),
     ("testkit", Kit, &["forgeone-sys"]),
     ("forgeone-tests", Suite, &["forgeone-sys", "forgeone-runtime"]),
+    ("forgeone-benches", Suite, &["forgeone-sys", "forgeone-runtime", "testkit"]),
 ];
 
 /// The two edges between siblings that DESIGN allows, both in L0.

@@ -34,9 +34,10 @@ const SUBORDINATE: u32 = 200_000;
 
 /// Podman on directories of its own, with an image `bb` of busybox.
 struct Podman {
-    /// Where there are other users; a rootless Podman runs in there.
+    /// Where there are other users.
     room: Option<Room>,
-    user: Option<u32>,
+    /// Whether it is the ordinary user's, who is in the room only.
+    rootless: bool,
     runtime: PathBuf,
     group: Group,
     door: Door,
@@ -62,7 +63,7 @@ impl Podman {
             return None;
         }
         podman.make_room()?;
-        podman.user = Some(USER);
+        podman.rootless = true;
         // The build's directory needn't be open to everybody.
         let runtime = podman.dir().join("forgeone");
         fs::copy(&podman.runtime, &runtime).unwrap();
@@ -83,7 +84,7 @@ impl Podman {
         }
         let (door, group) = (Door::new(), Group::new("podman"));
         fs::write(door.directory().join("containers.conf"), CONFIGURATION).unwrap();
-        Some(Self { room: None, user: None, runtime: testkit::forgeone(), group, door })
+        Some(Self { room: None, rootless: false, runtime: testkit::forgeone(), group, door })
     }
 
     /// Users are made in copies of the files in /etc, which only the room sees.
@@ -120,12 +121,12 @@ impl Podman {
     }
 
     fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = match (&self.room, self.user) {
-            (None, _) => Command::new("podman"),
-            (Some(room), None) => room.command("podman"),
-            (Some(room), Some(_)) => self.as_user(room),
+        let mut command = match &self.room {
+            None => Command::new("podman"),
+            Some(room) if self.rootless => self.as_user(room),
+            Some(room) => room.command("podman"),
         };
-        if self.user.is_none() {
+        if !self.rootless {
             for (option, name) in [("--root", "storage"), ("--runroot", "run"), ("--tmpdir", "tmp")] {
                 command.arg(option).arg(self.dir().join(name));
             }
@@ -164,9 +165,9 @@ impl Podman {
 
     /// Words of `podman run`, with a cgroup of ours (which a user can't have) and no network.
     fn run_words<'a>(&'a self, options: &[&'a str], command: &[&'a str]) -> Vec<&'a str> {
-        let ours: &[&str] = match self.user {
-            None => &["run", "--network=none", "--cgroup-parent", self.group.path()],
-            Some(_) => &["run", "--network=none"],
+        let ours: &[&str] = match self.rootless {
+            false => &["run", "--network=none", "--cgroup-parent", self.group.path()],
+            true => &["run", "--network=none"],
         };
         [ours, options, &["bb"], command].concat()
     }

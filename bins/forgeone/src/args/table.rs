@@ -177,6 +177,19 @@ The signal is a name, with or without SIG, or a number; TERM if there is none.
     plain("pause", "suspend all processes of a container", commands::pause::run),
     plain("resume", "let the processes of a paused container go on", commands::resume::run),
     Command {
+        text: UPDATE_TEXT,
+        flags: UPDATE_FLAGS,
+        ..plain("update", "change the limits of a container", commands::update::run)
+    },
+    Command {
+        text: EVENTS_TEXT,
+        flags: &[
+            value("interval", None, "TIME", "time between two lines of numbers, such as 500ms or 1m (5s)"),
+            switch("stats", None, "show the numbers once"),
+        ],
+        ..plain("events", "show what a container uses, and when it runs out of memory", commands::events::run)
+    },
+    Command {
         flags: &[switch("force", Some('f'), "kill it first if it still runs; a missing one is no error")],
         ..plain("delete", "delete a stopped container and all that it holds", commands::delete::run)
     },
@@ -253,6 +266,38 @@ const EXEC_FLAGS: &[Flag] = &[
     value("cgroup", None, "GROUP", "[CONTROLLERS:]PATH of a group inside the container's (repeatable)"),
     switch("ignore-paused", None, "allow it in a paused container"),
 ];
+
+const UPDATE_TEXT: &str = "\
+What isn't named stays as it is. A change that fails is taken back. Sizes are
+bytes, or have a unit: 64M, 1.5g; -1 is unlimited. FILE is JSON as
+linux.resources in config.json; beside it only the last two options count.
+
+    forgeone update --memory 64M --pids-limit 100 web";
+
+const UPDATE_FLAGS: &[Flag] = &[
+    value("resources", Some('r'), "FILE", "read the limits from FILE; - is standard input"),
+    value("blkio-weight", None, "N", "weight of block I/O, 10 to 1000"),
+    value("cpu-period", None, "N", "period of the CPU quota, microseconds"),
+    value("cpu-quota", None, "N", "CPU time in a period, microseconds"),
+    value("cpu-burst", None, "N", "CPU time that may be saved up, microseconds"),
+    value("cpu-share", None, "N", "weight of CPU time, 2 to 262144"),
+    value("cpu-rt-period", None, "N", "period of realtime CPU time, microseconds"),
+    value("cpu-rt-runtime", None, "N", "realtime CPU time in a period, microseconds"),
+    value("cpu-idle", None, "0|1", "1 runs it only when a CPU is idle"),
+    value("cpuset-cpus", None, "LIST", "CPUs that it may use, such as 0-3,7"),
+    value("cpuset-mems", None, "LIST", "memory nodes that it may use"),
+    value("memory", None, "N", "limit of memory, bytes"),
+    value("memory-reservation", None, "N", "memory that is left to it when others want it"),
+    value("memory-swap", None, "N", "limit of memory and swap together"),
+    value("kernel-memory", None, "N", "obsolete, ignored with a warning"),
+    value("kernel-memory-tcp", None, "N", "obsolete: limit of TCP buffers, on cgroup v1 only"),
+    value("pids-limit", None, "N", "limit of processes and threads; -1 is none"),
+    value("l3-cache-schema", None, "LINE", "share of the L3 cache (Intel RDT)"),
+    value("mem-bw-schema", None, "LINE", "share of the memory bandwidth (Intel RDT)"),
+];
+
+const EVENTS_TEXT: &str = "\
+A line of JSON for each, until the container has stopped.";
 
 /// The command of this name.
 pub(crate) fn command(name: &std::ffi::OsStr) -> Option<&'static Command> {

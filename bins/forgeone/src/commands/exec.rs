@@ -1,21 +1,16 @@
 //! `exec`: another program in a running container.
 
-use super::Door;
+use super::{Door, input};
 use crate::args::{Call, usage};
 use crate::foreground::{Foreground, console_size};
+use forgeone_runtime::Result;
 use forgeone_runtime::lifecycle::ExecOptions;
 use forgeone_runtime::spec::{Capabilities, Process};
-use forgeone_runtime::{Error, Kind, Result, json};
 use forgeone_sys::credentials::capability_number;
-use std::io::Read;
-use std::path::Path;
-
-/// A process file that is larger is refused: the largest real ones are some kilobytes.
-const PROCESS_MAX: u64 = 16 << 20;
 
 pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
     let change = Change::of(call)?;
-    let file = call.flags.path("process")?.map(|file| read(&file)).transpose()?;
+    let file = call.flags.path("process")?.map(|file| input::json::<Process>(&file)).transpose()?;
     let detach = call.flags.switch("detach");
     let choose = |own: &Process| {
         let template = match &file {
@@ -42,18 +37,6 @@ pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
     door.warn("exec", &started);
     door.log.debug(|| format!("started process {}", started.pid));
     foreground.map_or(Ok(0), |foreground| foreground.attend(started))
-}
-
-/// Reads `--process`.
-fn read(path: &Path) -> Result<Process> {
-    let failed = |e: &dyn std::fmt::Display| Error::new(Kind::Config, format!("{}: {e}", path.display()));
-    let mut text = Vec::new();
-    let file = std::fs::File::open(path).map_err(|e| failed(&e))?;
-    file.take(PROCESS_MAX + 1).read_to_end(&mut text).map_err(|e| failed(&e))?;
-    if text.len() as u64 > PROCESS_MAX {
-        return Err(failed(&"larger than 16 MiB"));
-    }
-    json::from_slice(&text).map_err(|e| failed(&e))
 }
 
 /// A process of `--process` has the container's own settings where it says nothing, as with runc: above all, it isn't

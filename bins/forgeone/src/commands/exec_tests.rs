@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::args::{Parsed, Values, parse};
+use forgeone_runtime::Kind;
 
 /// The change that these words ask for.
 fn change(words: &[&str]) -> Result<Change> {
@@ -153,14 +154,14 @@ fn a_process_file_is_read_strictly() {
     let path = std::env::temp_dir().join(format!("forgeone-process-{}", std::process::id()));
     let read_text = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        read(&path).map_err(|e| e.to_string())
+        input::json::<Process>(&path).map_err(|e| e.to_string())
     };
     let good = read_text(r#"{"user":{"uid":1,"gid":2},"args":["sh"],"cwd":"/","terminal":true}"#).unwrap();
     assert_eq!((good.user.uid, good.args, good.terminal), (1, vec!["sh".to_owned()], true));
     assert!(read_text(r#"{"user":{"uid":"x"}}"#).unwrap_err().contains("user.uid"));
     assert!(read_text("{").is_err());
     std::fs::remove_file(&path).unwrap();
-    assert!(read(&path).unwrap_err().to_string().starts_with(&path.display().to_string()));
+    assert!(input::json::<Process>(&path).unwrap_err().to_string().starts_with(&path.display().to_string()));
 }
 
 /// No text that isn't digits may name a user: runc read `-u` with a parser that took signs (CVE-2026-30892).

@@ -1,6 +1,7 @@
 //! A container's group on the machine: made by a plan, or found again by its paths.
 
 use super::birth::{Attach, Birth};
+use super::change::{Changed, Ledger};
 use super::freezer::Freezer;
 use super::make::{self, Made, open};
 use super::paths::Paths;
@@ -268,31 +269,49 @@ impl Group {
         remove::remove(&self.paths)
     }
 
-    /// Writes the limits of `plan` into the group as it is, and into its unit. Device rules stay: others add theirs behind our back (the
-    /// hooks of GPU vendors), which must not be lost when a memory limit is changed. So does what `plan` doesn't name.
+    /// Writes the limits of `plan` into the group as it is, and into its unit. Device rules stay: others
+    /// add theirs behind our back (the hooks of GPU vendors), which must not be lost when a memory limit is changed. So does
+    /// what `plan` doesn't name.
     ///
     /// # Errors
-    /// The first limit that can't be set, by field; or one for a hierarchy in which the container has no group.
-    pub fn update(&self, plan: &Plan) -> Result<()> {
-        if !self.paths.unit.is_empty() {
-            // Before the files: systemd writes them too, and rounds.
-            let steps = plan.places().flat_map(|place| &place.steps);
-            systemd::update(&self.paths.unit, self.paths.user, steps)?;
-        }
+    /// The first limit that can't be set, by field, with everything put back as it was; or one for a hierarchy in which
+    /// the container has no group.
+    pub fn update(&self, plan: &Plan) -> Result<Changed> {
+        let mut changed = Changed::default();
         for place in plan.places() {
-            let Some(field) = place.limit() else { continue };
-            let path = match place.controllers.as_str() {
-                "" => self.paths.v2.as_ref(),
-                controllers => self.paths.v1.get(controllers),
-            };
-            let Some(path) = path else {
-                let why = format!("{field}: the container has no group in {}", place.mount);
-                return Err(Error::new(Kind::Unsupported, why));
-            };
-            let dir = open(path).during(|| field)?;
-            make::enable(place, &dir)?;
-            make::steps(&place.steps, &dir)?;
+            if let Err(e) = self.change(place, &mut changed) {
+                return Err(changed.taken_back(e));
+            }
         }
-        Ok(())
+        match self.tell_systemd(plan) {
+            Ok(()) => Ok(changed),
+            Err(e) => Err(changed.taken_back(e)),
+        }
+    }
+
+    /// Gives the unit the same limits, all or none, and writes the files once more: systemd writes them too, and rounds.
+    fn tell_systemd(&self, plan: &Plan) -> Result<()> {
+        if self.paths.unit.is_empty() {
+            return Ok(());
+        }
+        let steps = plan.places().flat_map(|place| &place.steps);
+        systemd::update(&self.paths.unit, self.paths.user, steps)?;
+        plan.places().try_for_each(|place| self.change(place, &mut Changed::default()))
+    }
+
+    fn change(&self, place: &Place, changed: &mut Changed) -> Result<()> {
+        let Some(field) = place.limit() else { return Ok(()) };
+        let path = match place.controllers.as_str() {
+            "" => self.paths.v2.as_ref(),
+            controllers => self.paths.v1.get(controllers),
+        };
+        let Some(path) = path else {
+            let why = format!("{field}: the container has no group in {}", place.mount);
+            return Err(Error::new(Kind::Unsupported, why));
+        };
+        let mut ledger = Ledger::new(open(path).during(|| field)?, &place.steps);
+        let done = make::change(place, &mut ledger);
+        changed.0.push(ledger);
+        done
     }
 }

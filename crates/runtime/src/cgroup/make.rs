@@ -3,6 +3,7 @@
 //! The order: directory, and the levels above that are missing; nobody may be in it; CPUs and memory nodes (v1's
 //! cpuset) or controllers (cgroup2), without which the files of the limits aren't there; limits; device rules.
 
+use super::change::Ledger;
 use super::devices::DeviceRules;
 use super::freezer::is_frozen;
 use super::members;
@@ -89,7 +90,7 @@ pub(super) fn fill(place: &Place, dir: &OwnedFd, made: Made) -> Result<()> {
         inherit(place, cpuset, dir, made)?;
     }
     enable(place, dir)?;
-    steps(&place.steps, dir)
+    steps(&place.steps, dir, &mut |file, value| fs::write_file_at(dir, file, value.as_bytes()))
 }
 
 /// Gives the group the CPUs and memory nodes of its parent, where the bundle leaves them open.
@@ -126,7 +127,7 @@ fn cpus_and_mems(place: &Place, cpuset: &Cpuset, level: &str) -> Result<[String;
 }
 
 /// Has the levels above pass on the controllers that the group is to have.
-pub(super) fn enable(place: &Place, dir: &OwnedFd) -> Result<()> {
+fn enable(place: &Place, dir: &OwnedFd) -> Result<()> {
     let enable = &place.enable;
     if !enable.all && enable.needed.is_empty() {
         return Ok(());
@@ -186,21 +187,24 @@ fn join_threads(place: &Place, dir: &OwnedFd) -> Result<()> {
     fs::write_file_at(dir, "cgroup.type", b"threaded").during(|| format!("cgroup {}", place.path()))
 }
 
-/// Writes limits.
-pub(super) fn steps(steps: &[Step], dir: &OwnedFd) -> Result<()> {
+/// Writes one file of a group.
+type Put<'a> = &'a mut dyn FnMut(&str, &str) -> forgeone_sys::Result<()>;
+
+/// Writes limits by `put`.
+fn steps(steps: &[Step], dir: &OwnedFd, put: Put) -> Result<()> {
     for step in steps {
         match step {
-            Step::Write(write) => put(dir, write).map_err(|e| refused(write, e))?,
+            Step::Write(write) => put_one(write, put).map_err(|e| refused(write, e))?,
             Step::Together(writes) => {
                 let mut again = Vec::new();
                 for write in writes {
-                    match put(dir, write) {
+                    match put_one(write, put) {
                         Err(e) if e.errno() == Errno::INVAL => again.push(write),
                         result => result.map_err(|e| refused(write, e))?,
                     }
                 }
                 for write in again {
-                    put(dir, write).map_err(|e| refused(write, e))?;
+                    put_one(write, put).map_err(|e| refused(write, e))?;
                 }
             }
             Step::Below { field, file, limit } => below(dir, field, file, *limit)?,
@@ -209,8 +213,14 @@ pub(super) fn steps(steps: &[Step], dir: &OwnedFd) -> Result<()> {
     Ok(())
 }
 
-fn put(dir: &OwnedFd, write: &Write) -> forgeone_sys::Result<()> {
-    let put = |file: &str, value: &str| fs::write_file_at(dir, file, value.as_bytes());
+/// Changes the limits of a group that is in use; what is written is noted.
+pub(super) fn change(place: &Place, ledger: &mut Ledger) -> Result<()> {
+    enable(place, ledger.dir())?;
+    let dir = fs::dup(ledger.dir())?;
+    steps(&place.steps, &dir, &mut |file, value| ledger.write(file, value))
+}
+
+fn put_one(write: &Write, put: Put) -> forgeone_sys::Result<()> {
     match (put(&write.file, &write.value), &write.absent) {
         (Err(e), Absent::Ignore) if e.errno() == Errno::NOENT => Ok(()),
         (Err(e), Absent::Instead(file, value)) if e.errno() == Errno::NOENT => put(file, value),

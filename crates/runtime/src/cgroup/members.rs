@@ -127,10 +127,22 @@ pub(super) fn full(paths: &Paths) -> Result<Option<u64>> {
     Ok(number("pids.current")?.filter(|now| *now >= most).map(|_| most))
 }
 
-/// `processes 12, 34`, for an error.
+/// `processes 12 (sh), 34 (sleep)`, for an error.
 pub(super) fn name(pids: &[i32]) -> String {
+    name_by(pids, |pid| {
+        let command = fs::read_file_at(CWD, format!("/proc/{pid}/comm"), 64).ok()?;
+        Some(String::from_utf8_lossy(command.trim_ascii_end()).into_owned())
+    })
+}
+
+fn name_by(pids: &[i32], command: impl Fn(i32) -> Option<String>) -> String {
     const SHOWN: usize = 10;
-    let shown: Vec<String> = pids.iter().take(SHOWN).map(i32::to_string).collect();
+    let show = |pid: &i32| match command(*pid) {
+        Some(command) => format!("{pid} ({command})"),
+        // It is gone by now, but for this.
+        None => pid.to_string(),
+    };
+    let shown: Vec<String> = pids.iter().take(SHOWN).map(show).collect();
     let noun = if pids.len() == 1 { "process" } else { "processes" };
     let rest = if pids.len() > SHOWN { format!(" and {} more", pids.len() - SHOWN) } else { String::new() };
     format!("{noun} {}{rest}", shown.join(", "))
@@ -138,8 +150,13 @@ pub(super) fn name(pids: &[i32]) -> String {
 
 /// The value of a flag in the text of `cgroup.events`.
 pub(super) fn event(events: &str, key: &str) -> Option<bool> {
-    let mut entries = events.lines().filter_map(|line| line.split_once(' '));
-    entries.find(|(name, _)| *name == key).map(|(_, value)| value == "1")
+    number(events, key).map(|value| value == 1)
+}
+
+/// A number by its name, in a file that has a line for each.
+pub(super) fn number(text: &str, key: &str) -> Option<u64> {
+    let mut entries = text.lines().filter_map(|line| line.split_once(' '));
+    entries.find(|(name, _)| *name == key).and_then(|(_, value)| value.trim_end().parse().ok())
 }
 
 /// Waits until a flag in the `cgroup.events` of the cgroup2 group at `path` is `value`, or the group is gone; false
@@ -198,8 +215,13 @@ mod tests {
 
     #[test]
     fn processes_are_named_in_errors() {
-        assert_eq!(name(&[7]), "process 7");
-        assert_eq!(name(&[7, 8]), "processes 7, 8");
-        assert_eq!(name(&(1..=12).collect::<Vec<_>>()), "processes 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more");
+        let command = |pid| (pid == 7).then(|| "sh".to_owned());
+        assert_eq!(name_by(&[7], command), "process 7 (sh)");
+        assert_eq!(name_by(&[7, 8], command), "processes 7 (sh), 8");
+        let many: Vec<_> = (11..=22).collect();
+        let shown = "processes 11, 12, 13, 14, 15, 16, 17, 18, 19, 20 and 2 more";
+        assert_eq!(name_by(&many, command), shown);
+        let own = std::process::id() as i32;
+        assert!(name(&[own]).starts_with(&format!("process {own} (")));
     }
 }

@@ -24,6 +24,7 @@
 //!   of its places together.
 
 mod birth;
+mod change;
 mod devices;
 mod freezer;
 mod group;
@@ -32,6 +33,7 @@ mod kill;
 mod layout;
 mod make;
 mod members;
+mod oom;
 mod path;
 mod paths;
 mod plan;
@@ -39,13 +41,17 @@ mod program;
 mod remove;
 mod step;
 pub mod systemd;
+mod update;
 mod v1;
 mod v2;
 
 pub use birth::Birth;
+pub use change::Changed;
 pub use devices::{DeviceRules, Rule};
 pub use group::Group;
 pub use layout::{Hierarchy, Layout, Mode, Unified, detect};
+pub use oom::OomWatch;
 pub use paths::Paths;
 pub use plan::{CgroupView, Cpuset, Devices, Enable, Entry, Options, Place, Plan, Subsystem, plan};
 pub use step::{Absent, Step, Write};
+pub use update::{Update, plan_update};

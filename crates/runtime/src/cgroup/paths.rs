@@ -91,8 +91,8 @@ impl Paths {
         self.v1.is_empty() && self.v2.is_none()
     }
 
-    /// The v1 place of this controller.
-    pub(super) fn controller(&self, name: &str) -> Option<&str> {
+    /// The v1 place of this controller: an absolute path.
+    pub fn controller(&self, name: &str) -> Option<&str> {
         let has = |controllers: &&String| controllers.split(',').any(|c| c == name);
         self.v1.iter().find(|(controllers, _)| has(controllers)).map(|(_, path)| path.as_str())
     }

@@ -7,7 +7,7 @@ use super::devices::{self, DeviceRules};
 use super::layout::{Layout, Mode};
 use super::path::Name;
 use super::paths::Paths;
-use super::step::{Step, refuse};
+use super::step::{Step, Write, refuse};
 use super::{program, systemd, v1, v2};
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Cpu, Memory, Resources};
@@ -155,7 +155,9 @@ pub fn plan(
         }
     };
     let mut builder = Builder::new(layout, &name, options);
-    builder.plan.devices_may_fail = options.tolerate_missing_rights;
+    // A user's own systemd has no right to them either.
+    let user = options.systemd.as_ref().is_some_and(|facts| facts.user);
+    builder.plan.devices_may_fail = options.tolerate_missing_rights || user;
     builder.plan.tolerant = options.tolerate_missing_rights && cgroups_path.is_empty() && unit.is_none();
     let none = Resources::default();
     let resources = resources.unwrap_or(&none);
@@ -169,10 +171,31 @@ pub fn plan(
     Ok((builder.plan, builder.warnings))
 }
 
+/// The same for a container whose groups are there, at `paths`: only limits, no device rules. `oom_killer` says that the
+/// OOM killer is to be let loose again.
+pub(super) fn plan_change(
+    layout: &Layout,
+    paths: &Paths,
+    resources: &Resources,
+    oom_killer: bool,
+) -> Result<(Plan, Vec<String>)> {
+    let mut builder = Builder::of(layout, paths);
+    builder.limits(resources)?;
+    if oom_killer && let Home::V1(place) = builder.home("memory") {
+        let field = "linux.resources.memory.disableOOMKiller";
+        place.steps.push(Step::Write(Write::new(field, "memory.oom_control", 0)));
+    }
+    builder.unified(resources)?;
+    builder.cpuset();
+    Ok((builder.plan, builder.warnings))
+}
+
 struct Builder<'a> {
     layout: &'a Layout,
     plan: Plan,
     warnings: Vec<String>,
+    /// What is to be said of a controller that is nowhere.
+    lacking: &'static str,
 }
 
 /// Where a controller is.
@@ -206,7 +229,28 @@ impl<'a> Builder<'a> {
             owner: options.owner.filter(|_| alone),
             ..Place::default()
         });
-        Self { layout, plan, warnings: Vec::new() }
+        Self { layout, plan, warnings: Vec::new(), lacking: "is not mounted" }
+    }
+
+    /// For the groups that a container has.
+    fn of(layout: &'a Layout, paths: &Paths) -> Self {
+        let place = |controllers: String, mount: &str, path: Option<&String>| {
+            let group = path?.strip_prefix(mount)?.trim_matches('/').to_owned();
+            Some(Place { controllers, mount: mount.to_owned(), group, ..Place::default() })
+        };
+        let v1 = layout.v1.iter().filter_map(|hierarchy| {
+            let controllers = hierarchy.controllers.join(",");
+            let path = paths.v1.get(&controllers);
+            place(controllers, &hierarchy.mount, path)
+        });
+        let v2 = layout.v2.as_ref().and_then(|v2| place(String::new(), &v2.mount, paths.v2.as_ref()));
+        let plan = Plan { v1: v1.collect(), v2, ..Plan::default() };
+        Self { layout, plan, warnings: Vec::new(), lacking: "has no group of the container's" }
+    }
+
+    fn nowhere(&self, field: &str, controller: &str) -> Error {
+        let message = format!("{field}: the {controller} controller of cgroups {}", self.lacking);
+        Error::new(Kind::Unsupported, message)
     }
 
     fn home(&mut self, controller: &str) -> Home<'_> {
@@ -238,7 +282,7 @@ impl<'a> Builder<'a> {
             }
             Home::Nowhere => {
                 if let Some(first) = on_v1()?.first() {
-                    return Err(not_mounted(first.field(), names.0));
+                    return Err(self.nowhere(first.field(), names.0));
                 }
             }
         }
@@ -307,7 +351,7 @@ impl<'a> Builder<'a> {
             self.warnings
                 .push("linux.resources.devices: no cgroup is mounted: devices are not filtered".into());
         } else {
-            return Err(not_mounted("linux.resources.devices", "devices"));
+            return Err(self.nowhere("linux.resources.devices", "devices"));
         }
         Ok(())
     }
@@ -358,7 +402,7 @@ impl<'a> Builder<'a> {
                     let cause = "invalid configuration: the controller belongs to cgroup v1:";
                     return refuse(field, format_args!("{cause} {controller}"));
                 }
-                Home::Nowhere => return Err(not_mounted(&field, controller)),
+                Home::Nowhere => return Err(self.nowhere(&field, controller)),
             };
             if !controller.is_empty() {
                 place.enable.needed.push((controller.to_owned(), field));
@@ -367,10 +411,6 @@ impl<'a> Builder<'a> {
         }
         Ok(())
     }
-}
-
-fn not_mounted(field: &str, controller: &str) -> Error {
-    Error::new(Kind::Unsupported, format!("{field}: the {controller} controller of cgroups is not mounted"))
 }
 
 /// What is needed to show a container its cgroups in `/sys/fs/cgroup`.
@@ -425,4 +465,4 @@ impl Plan {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests;
+pub(super) mod tests;

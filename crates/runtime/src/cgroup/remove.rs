@@ -12,7 +12,7 @@ use forgeone_sys::Errno;
 use std::time::{Duration, Instant};
 
 /// How long is waited for processes that are on their way out, for all places together.
-const WAIT: Duration = Duration::from_secs(5);
+const WAIT: Duration = Duration::from_secs(10);
 /// The first pause between two tries on v1; each is twice as long as the one before.
 const PAUSE: Duration = Duration::from_micros(50);
 
@@ -63,6 +63,10 @@ pub(super) fn remove(paths: &Paths) -> Result<()> {
 
 /// One error for each set of processes: they are usually in all places alike.
 fn in_use(busy: &[(&str, Vec<i32>)]) -> Vec<Error> {
+    in_use_by(busy, members::name)
+}
+
+fn in_use_by(busy: &[(&str, Vec<i32>)], name: impl Fn(&[i32]) -> String) -> Vec<Error> {
     let mut errors = Vec::new();
     for (i, (path, pids)) in busy.iter().enumerate() {
         if busy[..i].iter().any(|(_, other)| other == pids) {
@@ -70,7 +74,7 @@ fn in_use(busy: &[(&str, Vec<i32>)]) -> Vec<Error> {
         }
         let more = busy[i + 1..].iter().filter(|(_, other)| other == pids).count();
         let more = if more == 0 { String::new() } else { format!(" (and in {more} other hierarchies)") };
-        errors.push(Error::new(Kind::State, format!("cgroup {path}: it has {}{more}", members::name(pids))));
+        errors.push(Error::new(Kind::State, format!("cgroup {path}: it has {}{more}", name(pids))));
     }
     errors
 }
@@ -119,11 +123,9 @@ mod tests {
 
     #[test]
     fn processes_are_told_once() {
-        let errors = in_use(&[("/a", vec![7]), ("/b", vec![7, 8]), ("/c", vec![7])]);
+        let name = |pids: &[i32]| format!("{pids:?}");
+        let errors = in_use_by(&[("/a", vec![7]), ("/b", vec![7, 8]), ("/c", vec![7])], name);
         let texts: Vec<String> = errors.iter().map(Error::to_string).collect();
-        assert_eq!(
-            texts,
-            ["cgroup /a: it has process 7 (and in 1 other hierarchies)", "cgroup /b: it has processes 7, 8"]
-        );
+        assert_eq!(texts, ["cgroup /a: it has [7] (and in 1 other hierarchies)", "cgroup /b: it has [7, 8]"]);
     }
 }

@@ -58,6 +58,24 @@ impl Step {
     }
 }
 
+impl Step {
+    /// The files that it may write.
+    pub(super) fn files(&self) -> impl Iterator<Item = &str> {
+        let writes = match self {
+            Self::Write(write) => std::slice::from_ref(write),
+            Self::Together(writes) => writes,
+            Self::Below { .. } => &[],
+        };
+        writes.iter().flat_map(|write| {
+            let instead = match &write.absent {
+                Absent::Instead(file, _) => Some(*file),
+                Absent::Refuse | Absent::Ignore => None,
+            };
+            std::iter::once(&*write.file).chain(instead)
+        })
+    }
+}
+
 impl Write {
     /// A value that has to be set.
     pub(super) fn new(

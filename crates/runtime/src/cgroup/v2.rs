@@ -34,6 +34,7 @@ pub(super) fn memory(memory: &Memory) -> Result<Vec<Step>> {
     let mut steps = Steps::default();
     let (limit, swap) = v1::limits(memory)?;
     let field = "linux.resources.memory.limit";
+    // The limit of memory and swap together is at least this one. On v1 the kernel itself refuses what is too low.
     if let (Some(true), Some(limit @ 1..)) = (memory.check_before_update, limit) {
         steps.0.push(Step::Below { field: field.into(), file: "memory.current", limit: limit as u64 });
     }

@@ -93,7 +93,9 @@ fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decisi
     activate(&mut bundle.spec, options, &runtime.settings.root.join(id));
     let layout = cgroup::detect()?;
     let rootless = runtime.settings.rootless.unwrap_or_else(is_rootless);
-    let mut manager = systemd(runtime, rootless)?;
+    // Without the rights of the machine's root it is the user's own.
+    let manager = runtime.settings.systemd_cgroup.then(|| Manager::connect(rootless)).transpose();
+    let mut manager = manager.during(|| "--systemd-cgroup")?;
     let plan_options = plan::Options {
         no_pivot: options.no_pivot,
         rootless,
@@ -126,18 +128,6 @@ fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decisi
     };
     plan::tighten(&mut plan, &super::admit(&request)?);
     Ok(Decision { bundle, plan, engine, prepared, manager, warnings })
-}
-
-/// The systemd that is to make the cgroup, if one is: the machine's for the machine's root, otherwise the user's own.
-fn systemd(runtime: &Runtime, rootless: bool) -> Result<Option<Manager>> {
-    if !runtime.settings.systemd_cgroup {
-        return Ok(None);
-    }
-    let map = runtime.procfs()?.read("self/uid_map", 4096)?;
-    let initial = map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let initial = initial.eq([&b"0"[..], b"0", b"4294967295"]);
-    let user = rootless || !initial;
-    Manager::connect(user).map(Some).during(|| "--systemd-cgroup")
 }
 
 /// What the program is given by the service that it is: sockets, and a way to say that it is ready.
@@ -205,6 +195,7 @@ fn carry_out<'a>(
         Until::Started => Gate::Socket(socket::listen_seqpacket(&dir, "start").during(|| "rendezvous")?),
     };
     let writer = Writer::choose(&plan.namespaces);
+    let may_set_groups = writer.leaves_setgroups() && super::exec::may_set_groups("self", prepared.procfs())?;
     let score = OomScore::lend(prepared.procfs(), plan.process.oom_score_adj)?;
     let ignored = proc::ignored_signals(prepared.procfs())?;
     process::set_dumpable(false)?;
@@ -226,7 +217,7 @@ fn carry_out<'a>(
                 join: later,
                 state,
                 keep_keyring: options.no_new_keyring,
-                may_set_groups: writer.leaves_setgroups(),
+                may_set_groups,
                 preserve_fds: options.listen_fds.saturating_add(options.preserve_fds),
                 ignored,
                 waits,
@@ -335,11 +326,13 @@ fn converse(
     undo: &mut Undo,
 ) -> Result<(Option<OwnedFd>, Inodes)> {
     let mut terminal = None;
+    // An init that is gone can't be told; what it said last, or that it ended, is what comes next.
+    let go = || drop(channel.send(&Message::Go));
     loop {
         match channel.receive()? {
             Message::MapIds => {
                 writer.write(child.pid, &plan.namespaces, procfs)?;
-                channel.send(&Message::Go)?;
+                go();
             }
             Message::Network(container) => {
                 let own = procfs.namespace("self/ns/net")?.ok_or_else(init::no_network)?;
@@ -350,7 +343,7 @@ fn converse(
             Message::RunHooks => {
                 hooks::run("prestart", &plan.hooks.prestart, state)?;
                 hooks::run("createRuntime", &plan.hooks.create_runtime, state)?;
-                channel.send(&Message::Go)?;
+                go();
             }
             Message::Terminal(master) => terminal = Some(master),
             Message::Ready(inodes) => return Ok((terminal, inodes)),

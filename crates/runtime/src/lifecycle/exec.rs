@@ -150,7 +150,7 @@ fn clone(
     process::set_dumpable(false)?;
 
     let ignored = proc::ignored_signals(procfs)?;
-    let may_set_groups = may_set_groups(record, procfs)?;
+    let may_set_groups = may_set_groups(&record.pid.to_string(), procfs)?;
     let (first, later) = if user_namespace && process::geteuid() != 0 {
         // From inside the container's cgroup namespace, a delegated cgroup2 lets nobody come in from outside (ENOENT).
         targets.into_iter().partition(|target| !target.is(Namespaces::CGROUP))
@@ -297,8 +297,9 @@ fn run(own: &mut Inherited) -> Result<engine::Program> {
     Ok(found)
 }
 
-/// user_namespaces(7): `deny` where an unprivileged user wrote the map of init's namespace.
-fn may_set_groups(record: &Record, procfs: &Procfs) -> Result<bool> {
-    let text = procfs.read(&format!("{}/setgroups", record.pid), 64).during(|| "setgroups")?;
+/// Whether a process, named as in `/proc`, and those in user namespaces below its own may set supplementary groups:
+/// user_namespaces(7), `deny` where an unprivileged user wrote the map of its namespace.
+pub(super) fn may_set_groups(process: &str, procfs: &Procfs) -> Result<bool> {
+    let text = procfs.read(&format!("{process}/setgroups"), 64).during(|| "setgroups")?;
     Ok(!text.starts_with(b"deny"))
 }

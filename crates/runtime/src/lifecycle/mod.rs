@@ -22,12 +22,15 @@ mod spawn;
 mod start;
 mod status;
 mod undo;
+mod update;
+mod watch;
 
 pub use notify::Notify;
 pub use options::*;
 pub use proc::in_user_namespace;
 pub use protect::protect;
 pub use status::Status;
+pub use watch::{Happened, Watch};
 
 use crate::cgroup::Group;
 use crate::error::{During, Error, Kind, Result};
@@ -113,7 +116,13 @@ impl Runtime {
 
     /// Process ids of all processes in the container, as the caller's PID namespace sees them.
     pub fn pids(&self, id: &str) -> Result<Vec<i32>> {
-        Group::open(self.find(id)?.record()?.cgroup.clone()).pids()
+        let container = self.find(id)?;
+        let record = container.record()?;
+        if record.cgroup.is_empty() {
+            // Without a cgroup, as a rootless container may be, only init is known.
+            return Ok(if self.is_init(record)? { vec![record.pid] } else { Vec::new() });
+        }
+        Group::open(record.cgroup.clone()).pids()
     }
 
     /// Writes down a container's exit, once: by its parent, who knows the status.

@@ -1,7 +1,7 @@
 //! What the commands can be told, and what they answer: plain data.
 
 use super::Notify;
-use crate::spec::ConsoleSize;
+use crate::spec::{ConsoleSize, Resources};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -62,6 +62,17 @@ pub struct ExecOptions {
     pub detach: bool,
     /// Whether a frozen container is no error; the program waits until it is thawed.
     pub ignore_paused: bool,
+}
+
+/// How a container's limits are changed.
+#[derive(Clone, Debug, Default)]
+pub struct UpdateOptions {
+    /// The limits to change, as in `linux.resources`; what is absent stays.
+    pub resources: Resources,
+    /// Share of the L3 cache (Intel RDT/CAT), such as `L3:0=ffff`.
+    pub l3_cache_schema: Option<String>,
+    /// Share of the memory bandwidth (Intel RDT/MBA), such as `MB:0=20`.
+    pub mem_bw_schema: Option<String>,
 }
 
 /// A process that was just made.

@@ -2,9 +2,9 @@
 
 use crate::error::{During, Error, Kind, Result};
 use crate::fs::Procfs;
-use forgeone_sys::Errno;
 use forgeone_sys::fs::{self, Mode, OFlags};
 use forgeone_sys::signal::SignalSet;
+use forgeone_sys::{AsFd, Errno};
 
 /// Of `/proc/PID/stat`, proc_pid_stat(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,28 @@ pub(super) fn describe_fd(number: u32) -> String {
     link.map(|target| target.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// Who holds the lock of a file or directory, proc_locks(5); `None` if nobody does, or it can't be told (some file
+/// systems have numbers of their own for their device).
+pub(super) fn lock_holder(procfs: &Procfs, file: impl AsFd) -> Result<Option<i32>> {
+    let stat = fs::fstat(file)?;
+    let place = format!("{:02x}:{:02x}:{}", fs::major(stat.st_dev), fs::minor(stat.st_dev), stat.st_ino);
+    let locks = procfs.read("locks", 64 << 20).during(|| "locks")?;
+    Ok(String::from_utf8_lossy(&locks).lines().find_map(|line| holder(line, &place)))
+}
+
+/// Of a line such as `1: FLOCK  ADVISORY  WRITE 4711 00:1a:77 0 EOF`; those who wait have `->` before the kind.
+fn holder(line: &str, place: &str) -> Option<i32> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let (kind, pid, at) = (fields.next()?, fields.nth(2)?, fields.next()?);
+    (kind == "FLOCK" && at == place).then(|| pid.parse().ok()).flatten()
+}
+
+/// A process's command line, empty if it is gone.
+pub(super) fn command(procfs: &Procfs, pid: i32) -> String {
+    let line = procfs.read(&format!("{pid}/cmdline"), 1 << 20).unwrap_or_default();
+    String::from_utf8_lossy(&line).trim_end_matches('\0').replace('\0', " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +107,16 @@ mod tests {
         assert!(!maps_all("         0       1000          1\n"));
         assert!(!maps_all("         0     100000      65536\n     65536       1000          1\n"));
         assert!(!maps_all(""));
+    }
+
+    #[test]
+    fn who_holds_a_lock_is_told_from_who_waits_for_it() {
+        let place = "00:1a:77";
+        assert_eq!(holder("1: FLOCK  ADVISORY  WRITE 4711 00:1a:77 0 EOF", place), Some(4711));
+        assert_eq!(holder("1: -> FLOCK  ADVISORY  WRITE 12 00:1a:77 0 EOF", place), None);
+        assert_eq!(holder("2: FLOCK  ADVISORY  WRITE 4711 00:1a:78 0 EOF", place), None);
+        assert_eq!(holder("3: POSIX  ADVISORY  WRITE 4711 00:1a:77 0 EOF", place), None);
+        assert_eq!(holder("", place), None);
     }
 
     #[test]

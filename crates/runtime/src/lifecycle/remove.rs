@@ -1,20 +1,26 @@
 //! `kill` and `delete`, and how a container that failed is taken away.
 
-use super::{Runtime, Status, hooks};
+use super::status::Container;
+use super::{Runtime, Status, hooks, proc};
 use crate::cgroup::Group;
 use crate::error::{During, Error, Kind, Result};
 use crate::resctrl;
 use crate::spec::Hooks;
-use crate::state::{self, Dir, Record};
+use crate::state::{self, Dir, Lock, Record};
 use forgeone_sys::Errno;
 use forgeone_sys::process::{self, Exit};
 use forgeone_sys::signal;
 use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
 
 const SIGKILL: i32 = 9;
 
 /// How long a killed init may take, in milliseconds: one that hangs in the kernel is reported, not waited for.
 const END_MS: i32 = 10_000;
+
+/// How long `delete --force` leaves those who work on the container alone.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Runtime {
     /// Sends a signal to the container's init, or to all of its processes.
@@ -24,7 +30,8 @@ impl Runtime {
     pub fn kill(&self, id: &str, signal: i32, all: bool) -> Result<()> {
         let container = self.find(id)?;
         let record = container.record()?;
-        if all {
+        // Without a cgroup, as a rootless container may be, only init is known.
+        if all && !record.cgroup.is_empty() {
             return Group::open(record.cgroup.clone()).signal(signal);
         }
         if container.status()? == Status::Stopped {
@@ -60,13 +67,14 @@ impl Runtime {
     /// # Errors
     /// [`Kind::State`] if it runs. Everything that can't be removed is reported together.
     pub fn delete(&self, id: &str, force: bool) -> Result<Vec<String>> {
-        let container = match self.find(id) {
+        let find = || self.find(id).map_err(|e| unreadable(e, &self.settings.root.join(id)));
+        let container = match find() {
             Err(e) if force && e.kind() == Kind::NotFound => return Ok(Vec::new()),
             found => found?,
         };
-        let _lock = container.dir.lock()?;
+        let _lock = if force { self.lock_by_force(&container)? } else { container.dir.lock()? };
         // It may have been removed while we waited.
-        let container = match self.find(id) {
+        let container = match find() {
             Err(e) if force && e.kind() == Kind::NotFound => return Ok(Vec::new()),
             found => found?,
         };
@@ -84,6 +92,33 @@ impl Runtime {
         let config = container.dir.config();
         self.take_away(record, &container.dir)?;
         Ok(self.poststop(id, record, &config))
+    }
+
+    /// Waits for the lock, a while. Who holds it then waits for the container, or for a hook in it: so it is killed, and
+    /// they give up. What still holds the lock after that (because of a hook on the host) is not ours to end: it is named.
+    fn lock_by_force(&self, container: &Container) -> Result<Lock> {
+        if let Some(lock) = container.dir.lock_within(PATIENCE)? {
+            return Ok(lock);
+        }
+        for _ in 0..4 {
+            // Read each time: create writes it anew when init is there.
+            if let Some(record) = container.dir.read()? {
+                self.kill_init(&record)?;
+                Group::open(record.cgroup).kill()?;
+            }
+            if let Some(lock) = container.dir.lock_within(PATIENCE)? {
+                return Ok(lock);
+            }
+        }
+        let holder = match proc::lock_holder(self.procfs()?, &container.dir)? {
+            Some(pid) => format!("process {pid} ({})", proc::command(self.procfs()?, pid)),
+            None => "a process".to_owned(),
+        };
+        let why = format!(
+            "container \"{}\" is killed, but {holder} still works on it, perhaps waiting for a hook; end that first",
+            container.id
+        );
+        Err(Error::new(Kind::State, why))
     }
 
     /// Processes, cgroup, then the directory: as long as something is left, so is the record of it.
@@ -138,6 +173,20 @@ impl Runtime {
 fn run_poststop(hooks: Option<&Hooks>, record: &Record) -> Result<()> {
     let Some(hooks) = hooks else { return Ok(()) };
     hooks::run_poststop(&hooks.poststop, &super::spec_state(record, Status::Stopped))
+}
+
+/// What was done with a container whose record can't be read isn't known, so nothing is killed or removed by guess. The
+/// record is replaced whole, so that it is never half written: another version wrote it, or somebody else.
+fn unreadable(e: Error, dir: &Path) -> Error {
+    if !e.to_string().contains("state.json") {
+        return e;
+    }
+    let way_out = format!(
+        "delete it with the version that wrote it; or end what is left of it, which its cgroup shows \
+         (linux.cgroupsPath in {0}/config.json), and remove {0}",
+        dir.display()
+    );
+    Error::new(e.kind(), format!("{e}; {way_out}"))
 }
 
 /// Waits for a killed init's end, which without a cgroup nothing else does.

@@ -22,9 +22,7 @@ pub struct CapabilitySets {
 ///
 /// What can't be had is left out with a warning, as config.md has it ("Any value which cannot be mapped to a relevant
 /// kernel interface, or cannot be granted otherwise, MUST be logged as a warning"): names that this kernel doesn't know,
-/// and what is not among the `grantable`. Ambient capabilities that the config doesn't make permitted and inheritable
-/// as well are none by definition (capabilities(7)): they are left out in silence, since every step of a Buildah build
-/// lists some, and the warnings would stand in its output.
+/// what is not among the `grantable`, and ambient capabilities that aren't permitted and inheritable as well.
 pub fn plan(names: Option<&Names>, grantable: u64) -> (CapabilitySets, Vec<String>) {
     let Some(names) = names else { return Default::default() };
     let (last, mut warnings) = (last_capability(), Vec::new());

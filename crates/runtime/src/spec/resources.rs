@@ -94,7 +94,7 @@ object! {
 object! {
     /// Number of tasks.
     pub struct Pids {
-        /// Limit; 0 or less means unlimited.
+        /// Limit; below 0 means unlimited, 0 means 1.
         pub limit: Option<i64> = "limit",
     }
 }

@@ -18,7 +18,7 @@ const FILE_MAX: usize = 64 << 20;
 /// What happened, beside its name.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
-    /// `created`, `started`, `exec`, `paused`, `resumed`, `exited`.
+    /// `created`, `started`, `exec`, `paused`, `resumed`, `updated`, `exited`.
     pub name: &'a str,
     /// Boot that process ids belong to.
     pub boot_id: &'a str,

@@ -15,6 +15,7 @@ mod store;
 pub use events::{Event, append, append_exit};
 pub use store::{Dir, Lock, Root};
 
+use crate::spec::Resources;
 use crate::{cgroup, object, resctrl};
 use std::collections::BTreeMap;
 
@@ -64,6 +65,8 @@ object! {
         pub resctrl: resctrl::Paths = "resctrl",
         /// The group's inode number on cgroup2, by which the kernel's tracing knows it; 0 without cgroup2.
         pub cgroup_id: u64 = "cgroupId",
+        /// `linux.resources` as they were changed last; absent as long as those of the config hold.
+        pub resources: Option<Resources> = "resources",
         /// Annotations.
         pub annotations: BTreeMap<String, String> = "annotations",
     }

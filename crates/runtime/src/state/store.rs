@@ -7,6 +7,7 @@ use forgeone_sys::Errno;
 use forgeone_sys::fs::{self, AtFlags, Mode, OFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// `state.json` and `config.json` of a container are read up to this size.
 const FILE_MAX: usize = crate::bundle::CONFIG_MAX;
@@ -155,6 +156,23 @@ impl Dir {
         let fd = fs::openat(self, ".", OPEN_DIR, Mode::empty())?;
         fs::flock_exclusive(&fd)?;
         Ok(Lock { _fd: fd })
+    }
+
+    /// Waits for it this long; `None` when somebody holds it still.
+    pub fn lock_within(&self, time: Duration) -> Result<Option<Lock>> {
+        let deadline = Instant::now() + time;
+        let fd = fs::openat(self, ".", OPEN_DIR, Mode::empty())?;
+        let mut pause = Duration::from_micros(50);
+        loop {
+            if fs::try_flock(&fd)? {
+                return Ok(Some(Lock { _fd: fd }));
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(10));
+        }
     }
 
     /// Whether somebody holds the lock.

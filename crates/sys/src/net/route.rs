@@ -4,6 +4,8 @@ use super::message::{Reply, Request, attributes, number, replies};
 use crate::error::{Errno, Error, Fail, Result, check, retry};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use std::cell::Cell;
+use std::fmt;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// A socket to the kernel's routing tables.
@@ -48,6 +50,19 @@ impl Address {
     }
 }
 
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        // The interface's own, which a peer's address may stand before.
+        let own = self.attributes.iter().find(|(kind, _)| *kind == IFA_LOCAL).or(self.attributes.first());
+        let bytes = own.map(|(_, value)| value.as_slice()).unwrap_or_default();
+        match (<[u8; 4]>::try_from(bytes), <[u8; 16]>::try_from(bytes)) {
+            (Ok(bytes), _) => write!(f, "{}/{}", IpAddr::from(bytes), self.prefix),
+            (_, Ok(bytes)) => write!(f, "{}/{}", IpAddr::from(bytes), self.prefix),
+            _ => write!(f, "{bytes:?}"),
+        }
+    }
+}
+
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_ACK: u16 = 4;
 const NLM_F_DUMP_INTR: u16 = 0x10;
@@ -64,8 +79,9 @@ const RTM_GETADDR: u16 = 22;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFA_FLAGS: u16 = 8;
+const IFA_LOCAL: u16 = 2;
 /// `IFA_ADDRESS`, `IFA_LOCAL`, `IFA_BROADCAST`, `IFA_RT_PRIORITY`.
-const IFA_KEPT: [u16; 4] = [1, 2, 4, 9];
+const IFA_KEPT: [u16; 4] = [1, IFA_LOCAL, 4, 9];
 const IFA_F_PERMANENT: u32 = 0x80;
 /// What an address's flags may ask for; the others say how it fares. `IFA_F_NODAD`, `HOMEADDRESS`, `MANAGETEMPADDR`,
 /// `NOPREFIXROUTE`, `MCAUTOJOIN`.
@@ -100,7 +116,7 @@ impl Route {
         let request = Request::new(RTM_GETLINK, NLM_F_REQUEST, &link_header(0, 0, 0));
         let call = || format!("rtnetlink(RTM_GETLINK, {name:?})");
         let mut found = None;
-        self.ask(request.attribute(IFLA_IFNAME, &text(name)), call, &mut |reply| found = link_of(reply))?;
+        self.ask(request.attribute(IFLA_IFNAME, &text(name)), &call, &mut |reply| found = link_of(reply))?;
         found.ok_or_else(|| Error::new(call(), Errno::NODEV))
     }
 
@@ -109,14 +125,14 @@ impl Route {
         let header = link_header(index, if up { IFF_UP } else { 0 }, IFF_UP);
         let request = Request::new(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, &header);
         let word = if up { "up" } else { "down" };
-        self.ask(request, || format!("rtnetlink(RTM_NEWLINK, {index}, {word})"), &mut |_| {})
+        self.ask(request, &|| format!("rtnetlink(RTM_NEWLINK, {index}, {word})"), &mut |_| {})
     }
 
     /// Gives an interface, which is down, another name; `%d` in it becomes a number that makes it unique.
     pub fn rename_link(&self, index: u32, name: &str) -> Result<()> {
         let request = Request::new(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, &link_header(index, 0, 0));
         let request = request.attribute(IFLA_IFNAME, &text(name));
-        self.ask(request, || format!("rtnetlink(RTM_NEWLINK, {index}, {name:?})"), &mut |_| {})
+        self.ask(request, &|| format!("rtnetlink(RTM_NEWLINK, {index}, {name:?})"), &mut |_| {})
     }
 
     /// Moves an interface to another network namespace, under this name. It loses its addresses and is down.
@@ -128,7 +144,7 @@ impl Route {
             let namespace = crate::show::fd(&namespace);
             format!("rtnetlink(RTM_NEWLINK, {index}, {name:?}, IFLA_NET_NS_FD={namespace})")
         };
-        self.ask(request.attribute(IFLA_NET_NS_FD, &number), call, &mut |_| {})
+        self.ask(request.attribute(IFLA_NET_NS_FD, &number), &call, &mut |_| {})
     }
 
     /// The addresses of an interface, as they are listed.
@@ -137,7 +153,7 @@ impl Route {
         for _ in 0..TRIES {
             let (mut found, mut changed) = (Vec::new(), false);
             let request = Request::new(RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, &[0; 8]);
-            self.ask(request, call, &mut |reply| {
+            self.ask(request, &call, &mut |reply| {
                 changed |= reply.flags & NLM_F_DUMP_INTR != 0;
                 found.extend(address_of(reply, index));
             })?;
@@ -157,20 +173,20 @@ impl Route {
         let request = request.attribute(IFA_FLAGS, &(address.flags & IFA_F_ASKED).to_ne_bytes());
         let request =
             address.attributes.iter().fold(request, |request, (kind, value)| request.attribute(*kind, value));
-        self.ask(request, || format!("rtnetlink(RTM_NEWADDR, {index}, {address:?})"), &mut |_| {})
+        self.ask(request, &|| format!("rtnetlink(RTM_NEWADDR, {index}, {address})"), &mut |_| {})
     }
 
     /// Sends a request and takes the replies, up to the acknowledgement, the end of the list or the one answer.
-    fn ask(&self, request: Request, call: impl Fn() -> String, take: &mut dyn FnMut(&Reply)) -> Result<()> {
+    fn ask(&self, request: Request, call: &dyn Fn() -> String, take: &mut dyn FnMut(&Reply)) -> Result<()> {
         let sequence = self.sequence.get().wrapping_add(1);
         self.sequence.set(sequence);
         let bytes = request.bytes(sequence);
-        retry(|| rustix::net::send(&self.socket, &bytes, SendFlags::empty())).fail(&call)?;
+        retry(|| rustix::net::send(&self.socket, &bytes, SendFlags::empty())).fail(call)?;
         let lists = u16::from_ne_bytes([bytes[6], bytes[7]]) & (NLM_F_ACK | NLM_F_DUMP) != 0;
         let mut buffer = vec![0; BUFFER];
         loop {
             let received = retry(|| rustix::net::recv(&self.socket, &mut buffer[..], RecvFlags::TRUNC));
-            let (length, whole) = received.fail(&call)?;
+            let (length, whole) = received.fail(call)?;
             if whole > length {
                 return Err(Error::new(call(), Errno::MSGSIZE));
             }
@@ -195,7 +211,7 @@ impl AsFd for Route {
 }
 
 /// An acknowledgement, or an error with the kernel's reason.
-fn verdict(reply: &Reply, call: impl Fn() -> String) -> Result<()> {
+fn verdict(reply: &Reply, call: &dyn Fn() -> String) -> Result<()> {
     /// `NLMSGERR_ATTR_MSG`.
     const MESSAGE: u16 = 1;
     let code = number(reply.body, 0).map_or(libc::EBADMSG, |code| -(code as i32));

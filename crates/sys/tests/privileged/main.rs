@@ -35,7 +35,7 @@ fn main() {
             memfd_can_be_sealed locks_exclude descriptors_are_adopted_and_copied device_nodes
             extended_attributes_are_set;
         misc: host_name_is_the_namespaces loopback_comes_up limits_change session_keyring_is_new
-            seccomp_filter_and_listener scheduling;
+            seccomp_filter_and_listener scheduling events_are_counted;
         mount: by_descriptor attributes_change_recursively idmapped fsconfig_error_has_the_kernels_reason
             by_path root_is_pivoted;
         process: clone_makes_namespaces clone_refuses_threads clone_makes_a_sibling clone_into_cgroup

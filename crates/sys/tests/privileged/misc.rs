@@ -3,7 +3,7 @@
 use crate::support::{in_child, status};
 use forgeone_sys::process::{self, CpuSet, Namespaces, SchedAttr};
 use forgeone_sys::seccomp::{self, Instruction, flag};
-use forgeone_sys::{Errno, fs, keyring, net, rlimit, uts};
+use forgeone_sys::{Errno, event, fs, keyring, net, rlimit, signal, uts};
 use std::net::UdpSocket;
 
 pub(crate) fn host_name_is_the_namespaces() {
@@ -117,4 +117,25 @@ pub(crate) fn scheduling() {
         let text = "ioprio_set(IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(7, 0)): EINVAL (Invalid argument)";
         assert_eq!(error.to_string(), text);
     });
+}
+
+pub(crate) fn events_are_counted() {
+    let counter = event::eventfd().unwrap();
+    assert!(fs::cloexec(&counter).unwrap());
+    assert_eq!(event::read_eventfd(&counter).unwrap(), 0);
+    fs::write_once(&counter, &3_u64.to_ne_bytes()).unwrap();
+    assert_eq!(event::read_eventfd(&counter).unwrap(), 3);
+    assert_eq!(event::read_eventfd(&counter).unwrap(), 0);
+    let group = format!("/sys/fs/cgroup/memory/{}", testkit::names::unique("event"));
+    if std::fs::create_dir(&group).is_err() {
+        return testkit::skip("needs cgroup v1's memory");
+    }
+    let dir = fs::open(group.as_str(), fs::OFlags::PATH, fs::Mode::empty()).unwrap();
+    let file = fs::openat(&dir, "memory.oom_control", fs::OFlags::RDONLY, fs::Mode::empty()).unwrap();
+    event::count_cgroup_events(&dir, &counter, &file).unwrap();
+    drop(file);
+    assert_eq!(event::read_eventfd(&counter).unwrap(), 0);
+    std::fs::remove_dir(&group).unwrap();
+    assert!(signal::wait_readable(&counter, Some(10_000)).unwrap());
+    assert_eq!(event::read_eventfd(&counter).unwrap(), 1);
 }

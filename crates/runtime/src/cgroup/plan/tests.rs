@@ -5,7 +5,7 @@ use crate::cgroup::Absent;
 use crate::cgroup::path::join;
 
 /// v1 controllers mounted singly, cgroup2 beside them.
-fn hybrid() -> Layout {
+pub(in crate::cgroup) fn hybrid() -> Layout {
     layout(
         &["cpu", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "name=systemd"],
         Some("unified"),
@@ -13,12 +13,12 @@ fn hybrid() -> Layout {
 }
 
 /// cgroup2 alone.
-fn unified() -> Layout {
+pub(in crate::cgroup) fn unified() -> Layout {
     layout(&[], Some(""))
 }
 
 /// v1 alone, with everything.
-fn v1_only() -> Layout {
+pub(in crate::cgroup) fn v1_only() -> Layout {
     let names = ["cpu,cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "hugetlb"];
     layout(&[&names[..], &["net_cls,net_prio", "rdma"]].concat(), None)
 }
@@ -45,7 +45,7 @@ fn planned(layout: &Layout, resources: &str) -> Result<(Plan, Vec<String>)> {
 }
 
 /// All writes as `controllers file=value`, `?` where it may be absent, `|` before what is written instead.
-fn writes(plan: &Plan) -> Vec<String> {
+pub(in crate::cgroup) fn writes(plan: &Plan) -> Vec<String> {
     let mut out = Vec::new();
     for place in plan.places() {
         for step in &place.steps {

@@ -155,7 +155,7 @@ pub(crate) fn delete_names_who_is_in_it() {
     let (pid, release) = resident(&mut group);
     let other = Paths { v1: Default::default(), parents: Vec::new(), ..group.paths().clone() };
     let error = Group::open(other).delete().unwrap_err();
-    let text = format!("cgroup {}: it has process {pid}", place(group.paths(), ""));
+    let text = format!("cgroup {}: it has process {pid} (", place(group.paths(), ""));
     assert_eq!((error.to_string(), error.kind()), (text, Kind::State));
     drop(release);
     process::wait(pid).unwrap();

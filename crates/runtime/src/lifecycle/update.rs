@@ -1,0 +1,62 @@
+//! `update`: other limits for a container that lives.
+
+use super::{Runtime, Status, UpdateOptions, start};
+use crate::cgroup::{self, Group};
+use crate::error::{During, Error, Kind, Result};
+use crate::fs::Procfs;
+use crate::spec::{Resources, Spec};
+use crate::state::{self, Record};
+use forgeone_trust as trust;
+
+impl Runtime {
+    /// Changes the limits that `options` name; those that they leave out stay. Device rules are never changed.
+    ///
+    /// The limits as they are afterwards are kept in the container's state, for the next change; the config that it was
+    /// created from stays what it was. Gives warnings.
+    ///
+    /// # Errors
+    /// [`Kind::State`] if it doesn't live. The first limit that can't be set, by field, with everything put back as it
+    /// was.
+    pub fn update(&self, id: &str, options: &UpdateOptions) -> Result<Vec<String>> {
+        let _lock = self.find(id)?.dir.lock()?;
+        let container = self.find(id)?;
+        let (record, status) = (container.record()?, container.status()?);
+        if !matches!(status, Status::Created | Status::Running | Status::Paused) {
+            return Err(start::not_running(id, status));
+        }
+        check_rdt(options, self.procfs()?)?;
+        let kept = container.kept()?;
+        let current = resources(record, &kept.spec);
+        let (layout, change) = (cgroup::detect()?, &options.resources);
+        let (update, warnings) = cgroup::plan_update(&layout, &record.cgroup, &current, change)?;
+        super::ask(trust::Operation::Update, id, kept, &[])?;
+        let changed = Group::open(record.cgroup.clone()).update(&update.plan)?;
+        let record = Record { resources: Some(update.after), ..record.clone() };
+        let written = container.dir.write(&record);
+        if let Err(e) = written.during(|| format!("container \"{id}\"")) {
+            return Err(changed.taken_back(e));
+        }
+        state::append(&container.dir, &super::event(&record, "updated"))?;
+        Ok(warnings)
+    }
+}
+
+/// Shares of caches and memory bandwidth (Intel RDT) can be changed where the container has got one, which no container
+/// does in this version; what the machine lacks is told first.
+fn check_rdt(options: &UpdateOptions, procfs: &Procfs) -> Result<()> {
+    let schemas =
+        [("--l3-cache-schema", &options.l3_cache_schema), ("--mem-bw-schema", &options.mem_bw_schema)];
+    let Some((field, _)) = schemas.iter().find(|(_, schema)| schema.is_some()) else { return Ok(()) };
+    let known = procfs.read("filesystems", 1 << 16)?;
+    let why = match String::from_utf8_lossy(&known).contains("\tresctrl\n") {
+        false => "this machine has no resctrl file system (Intel RDT)",
+        true => "the container has no linux.intelRdt that could be changed",
+    };
+    Err(Error::new(Kind::Unsupported, format!("{field}: {why}")))
+}
+
+/// The limits of a container: those of its last change, or of its config.
+fn resources(record: &Record, spec: &Spec) -> Resources {
+    let configured = || spec.linux.as_ref().and_then(|linux| linux.resources.clone());
+    record.resources.clone().or_else(configured).unwrap_or_default()
+}

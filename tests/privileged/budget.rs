@@ -1,0 +1,104 @@
+//! What a command may cost, as far as it is the same on every run: system calls, of the door and of all that it starts.
+//!
+//! A bound stands just above what was counted when it was set. It is lowered when a command makes fewer; it is raised
+//! only for what is worth more than the calls that it takes. Times are the benchmark's (`make bench`), never a test's;
+//! size and relocations of the binary are the house's.
+
+use crate::running::dir;
+use serde_json::json;
+use std::fs;
+use testkit::{Bundle, Door, privileged};
+
+/// What hides cgroup2 beside v1 in a mount namespace, and v1 with all that is mounted in it in favour of cgroup2.
+const V1: &str = "umount -l /sys/fs/cgroup/unified";
+const V2: &str = "umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup";
+
+const PROFILE: &str = include_str!("../../crates/runtime/tests/fixtures/seccomp-large.json");
+
+fn can_count() -> bool {
+    privileged::root()
+        && privileged::program("strace", "strace")
+        && privileged::file("/sys/fs/cgroup/memory")
+        && privileged::file("/sys/fs/cgroup/unified")
+}
+
+/// A door whose every command is in a mount namespace of its own, where this has been done.
+fn door(view: &str) -> Door {
+    let script = format!("{view} && exec ${{COUNT:+strace -f -c -o \"$COUNT\"}} \"$@\"");
+    Door::new().launched(["unshare", "--mount", "--propagation", "private", "sh", "-c", &script, "sh"])
+}
+
+/// The system calls of a command, of the door and of all that it starts: the sum of the fourth column of strace's
+/// summary; errors and name follow.
+#[track_caller]
+fn count(door: &Door, args: &[&str]) -> u64 {
+    let file = door.directory().join("count");
+    let output = door.finish(door.command(args).env("COUNT", &file));
+    assert_eq!(output.code, 0, "{args:?}: {}", output.stderr);
+    let summary = fs::read_to_string(file).unwrap();
+    let rows = summary.lines().filter(|line| !line.ends_with("total"));
+    rows.filter_map(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok()).sum()
+}
+
+#[track_caller]
+fn assert_at_most(bound: u64, count: u64) {
+    // Far fewer means that nothing was counted, or that the bound wants lowering.
+    assert!((bound * 3 / 4..=bound).contains(&count), "{count} system calls; the bound is {bound}");
+}
+
+fn limited(bundle: Bundle) -> Bundle {
+    bundle.edit(|config| {
+        config["linux"]["resources"]["memory"] = json!({ "limit": 64 << 20 });
+        config["linux"]["resources"]["pids"] = json!({ "limit": 64 });
+        config["linux"]["seccomp"] = serde_json::from_str(PROFILE).unwrap();
+    })
+}
+
+#[test]
+fn run_on_v2_without_limits_makes_few_system_calls() {
+    if !can_count() {
+        return;
+    }
+    let bundle = Bundle::busybox().args(["true"]);
+    let door = door(V2);
+    assert_at_most(RUN_V2, count(&door, &["run", "--bundle", dir(&bundle), &door.id("run")]));
+}
+
+#[test]
+fn run_on_v1_with_limits_and_a_filter_makes_few_system_calls() {
+    if !can_count() {
+        return;
+    }
+    let bundle = limited(Bundle::busybox().args(["true"]));
+    let door = door(V1);
+    assert_at_most(RUN_V1, count(&door, &["run", "--bundle", dir(&bundle), &door.id("run")]));
+}
+
+#[test]
+fn exec_and_state_make_few_system_calls() {
+    if !can_count() {
+        return;
+    }
+    let bundle = limited(Bundle::busybox().args(["sleep", "1000"]));
+    let door = door(V1);
+    let id = door.id("running");
+    door.ok(["create", "--bundle", dir(&bundle), &id]);
+    door.ok(["start", &id]);
+    assert_at_most(STATE, count(&door, &["state", &id]));
+    assert_at_most(EXEC, count(&door, &["exec", &id, "true"]));
+}
+
+#[test]
+fn version_makes_few_system_calls() {
+    if !can_count() {
+        return;
+    }
+    assert_at_most(VERSION, count(&door("true"), &["--version"]));
+}
+
+// `run` and `exec` of busybox' `true`, which makes 16 itself.
+const RUN_V2: u64 = 790;
+const RUN_V1: u64 = 1080;
+const EXEC: u64 = 530;
+const STATE: u64 = 62;
+const VERSION: u64 = 19;
