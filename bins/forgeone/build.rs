@@ -4,7 +4,7 @@
 fn main() {
     println!("cargo::rerun-if-changed=discard.ld");
     // Cargo doesn't tell the profile's panic strategy; the one that aborts is the one built for size.
-    if std::env::var("OPT_LEVEL").is_ok_and(|level| level == "s") {
+    if std::env::var("OPT_LEVEL").is_ok_and(|level| level == "z") {
         let dir = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
         println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr,-T,{dir}/discard.ld");
         // What is in the binary, for the test that nothing of NSS is: beside it, as target/…/release/forgeone.map.
