@@ -12,8 +12,8 @@ pub use content::{
     write_once,
 };
 pub use descriptor::{
-    cloexec, dup, dup2_stdio, fd_path, flock_exclusive, fsync, is_sealed, memfd_create, memfd_seal, pipe,
-    set_cloexec, set_nonblocking, take_fd, try_flock, try_flock_shared,
+    cloexec, dup, dup2_stdio, fd_path, flock_exclusive, flock_shared, fsync, is_sealed, memfd_create,
+    memfd_seal, pipe, set_cloexec, set_nonblocking, take_fd, try_flock, try_flock_shared,
 };
 pub use place::{is_cgroup2, is_mount_root, is_nsfs, is_procfs, is_read_only, is_tmpfs, mount_id};
 pub use rustix::stdio::{stderr, stdin, stdout};

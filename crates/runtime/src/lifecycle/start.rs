@@ -123,6 +123,8 @@ pub(super) fn go(channel: &Channel, handover: &Handover) -> Result<()> {
 }
 
 fn after_start(record: &Record, dir: &Dir, kept: &Kept) -> Result<()> {
+    // Before anybody is told: whoever asks then is to hear that it runs.
+    dir.await_program()?;
     state::append(dir, &super::event(record, "started"))?;
     let Some(list) = &kept.spec.hooks else { return Ok(()) };
     hooks::run("poststart", &list.poststart, &super::spec_state(record, Status::Running))

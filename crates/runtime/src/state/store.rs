@@ -254,6 +254,16 @@ impl Dir {
         fs::read_file_at(self, "config.json", FILE_MAX).during(|| "config.json")
     }
 
+    /// Waits until init doesn't hold the lock any more. The kernel closes what exec closes in an order of its own: that
+    /// the channel is closed doesn't say that the lock is gone.
+    pub fn await_program(&self) -> Result<()> {
+        match fs::openat(self, WAITS, OFlags::RDONLY, Mode::empty()) {
+            // It has run, and was deleted since.
+            Err(e) if e.errno() == Errno::NOENT => Ok(()),
+            opened => Ok(fs::flock_shared(opened?)?),
+        }
+    }
+
     /// Whether init has not executed the program yet: it still holds the lock.
     pub fn init_waits(&self) -> Result<bool> {
         let fd = fs::openat(self, WAITS, OFlags::RDONLY, Mode::empty())?;

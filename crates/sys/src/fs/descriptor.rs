@@ -19,6 +19,12 @@ pub fn flock_exclusive(fd: impl AsFd) -> Result<()> {
         .fail(|| format!("flock({}, LOCK_EX)", show::fd(&fd)))
 }
 
+/// `flock(2)` with `LOCK_SH`; waits until nobody holds the lock exclusively.
+pub fn flock_shared(fd: impl AsFd) -> Result<()> {
+    retry(|| rustix::fs::flock(&fd, FlockOperation::LockShared))
+        .fail(|| format!("flock({}, LOCK_SH)", show::fd(&fd)))
+}
+
 /// `flock(2)` with `LOCK_EX|LOCK_NB`: whether the lock was free.
 pub fn try_flock(fd: impl AsFd) -> Result<bool> {
     try_lock(&fd, FlockOperation::NonBlockingLockExclusive, "LOCK_EX|LOCK_NB")
