@@ -21,7 +21,7 @@ use crate::spec::{Spec, State};
 use crate::state::{self, Dir, Lock, MountKey, Record};
 use crate::{cgroup, clock, network, resctrl};
 use cgroup::systemd::Manager;
-use cgroup::{Entry, Group};
+use cgroup::{Birth, Entry, Group};
 use forgeone_sys::fs;
 use forgeone_sys::process::{self, Child, Namespaces};
 use forgeone_sys::{credentials, pty, socket};
@@ -79,7 +79,14 @@ pub(super) fn create(runtime: &Runtime, id: &str, options: &CreateOptions, until
         undo.push("by poststop hooks", move || hooks::run_poststop(&hooks, &state));
     }
     undo.push("the state directory", || runtime.root().remove(id, &runtime.root().open(id)?));
-    carry_out(id, options, until, decision, (dir, lock), &mut undo).map_err(|e| undo.run(e))
+    let made = || -> Result<Created> {
+        let mut making = Making::begin(id, options, until, decision, (dir, lock))?;
+        let birth = making.make_groups(&mut undo)?;
+        let (mut making, init) = making.clone_init(birth, &mut undo)?;
+        making.move_in(&init, &mut undo)?;
+        making.complete(init, &mut undo)
+    };
+    made().map_err(|e| undo.run(e))
 }
 
 /// Root in a user namespace has no more rights over the host's cgroups than the user who made it, rootless Podman
@@ -147,116 +154,182 @@ fn check_terminal(plan: &Plan, options: &CreateOptions, until: Until) -> Result<
     super::check_console_socket(plan.process.terminal, detached, options.console_socket.is_some())
 }
 
-/// Does what was decided. Whatever is done gets its undo at once.
-fn carry_out<'a>(
-    id: &'a str,
-    options: &CreateOptions,
+/// A container in the making: the steps are its methods, in their order. Whatever a step does gets its undo at once.
+struct Making<'a> {
+    options: &'a CreateOptions,
     until: Until,
     decision: Decision,
-    (dir, lock): (Dir, Lock),
-    undo: &mut Undo<'a>,
-) -> Result<Created> {
-    let state = state_of(id, &decision, "creating");
-    let Decision { bundle, plan, engine, mut prepared, manager, mut warnings } = decision;
-    let mut record = Record { keep_keyring: options.no_new_keyring, ..record(id, &bundle, &plan, engine)? };
-    if let Some(wanted) = &plan.resctrl {
-        let mounts = prepared.procfs().read("self/mountinfo", MOUNTINFO_MAX)?;
-        record.resctrl = resctrl::survey(wanted, &mounts)?;
-    }
-    dir.write(&record)?;
-    dir.keep_config(&bundle.config)?;
-    let waits = dir.waits()?;
-    if options.notify_socket.is_some() {
-        notify::prepare(&dir)?;
-        prepared.last_source_made(&plan.rootfs)?;
-    }
+    /// What hooks read.
+    state: State,
+    record: Record,
+    dir: Dir,
+    /// Keeps other commands away from the directory.
+    lock: Lock,
+}
 
-    let (mut group, more) = Group::create(&plan.cgroup)?;
-    warnings.extend(more);
-    record.cgroup = group.paths().clone();
-    record.cgroup_id = group.id()?;
-    let paths = record.cgroup.clone();
-    undo.push("the cgroup", move || Group::open(paths).delete());
+/// The container's first process, and how to talk to it.
+struct Init {
+    child: Child,
+    channel: Channel,
+    writer: Writer,
+}
 
-    let seen = match plan.cgroup.entry {
-        Entry::AtBirth => record.cgroup.clone(),
-        Entry::Moved => cgroup::Paths::of(&plan.cgroup),
-    };
-    if let Some(wanted) = &plan.resctrl {
-        let paths = record.resctrl.clone();
-        undo.push("the resctrl groups", move || resctrl::remove(&paths));
-        resctrl::make(wanted, &record.resctrl)?;
-    }
-    let targets = spawn::open_targets(&plan.namespaces)?;
-    let mut birth = group.birth()?;
-    let (channel, inner) = Channel::pair()?;
-    let gate = match until {
-        Until::Told => Gate::Channel,
-        Until::Started => Gate::Socket(socket::listen_seqpacket(&dir, "start").during(|| "rendezvous")?),
-    };
-    let writer = Writer::choose(&plan.namespaces);
-    let may_set_groups = writer.leaves_setgroups() && super::exec::may_set_groups("self", prepared.procfs())?;
-    let score = OomScore::lend(prepared.procfs(), plan.process.oom_score_adj)?;
-    let ignored = proc::ignored_signals(prepared.procfs())?;
-    process::set_dumpable(false)?;
-    let new = at_clone(plan.namespaces.new);
-    let (first, later) = if plan.namespaces.joins_first() { (targets, vec![]) } else { (vec![], targets) };
-    let child = match spawn::clone_init(new, &mut birth, &first, &|_, _| Ok(()))? {
-        Cloned::Runtime(child) => child,
-        Cloned::Init => {
-            // The lock is the runtime's: with a copy open in here it would last as long as the container waits.
-            drop((channel, first, dir, lock, score, manager));
-            init::main(Inherited {
-                plan: &plan,
-                engine,
-                channel: inner,
-                gate,
-                birth: Some(birth),
-                view: view(&plan.cgroup.view(&seen)),
-                prepared: Some(prepared),
-                join: later,
-                state,
-                keep_keyring: options.no_new_keyring,
-                may_set_groups,
-                preserve_fds: options.listen_fds.saturating_add(options.preserve_fds),
-                ignored,
-                waits,
-                dumpable_for_maps: writer.needs_dumpable(),
-            })
+impl<'a> Making<'a> {
+    /// Writes the record and the config down: from here on, whatever happens, what is left can be found and deleted.
+    fn begin(
+        id: &str,
+        options: &'a CreateOptions,
+        until: Until,
+        decision: Decision,
+        (dir, lock): (Dir, Lock),
+    ) -> Result<Self> {
+        let Decision { bundle, plan, engine, prepared, .. } = &decision;
+        let mut record =
+            Record { keep_keyring: options.no_new_keyring, ..record(id, bundle, plan, *engine)? };
+        if let Some(wanted) = &plan.resctrl {
+            let mounts = prepared.procfs().read("self/mountinfo", MOUNTINFO_MAX)?;
+            record.resctrl = resctrl::survey(wanted, &mounts)?;
         }
-    };
-    score.take_back()?;
-    let (pid, pidfd) = (child.pid, child.pidfd.as_ref().map(fs::dup).transpose()?);
-    undo.push("init", move || remove::end_child(pid, pidfd.as_ref()));
-    // Ours are closed: end of file must mean that init is gone, and the lock is init's alone.
-    drop((inner, gate, birth, waits));
-    if let Some(mut manager) = manager {
-        let (group, more) = Group::move_in(&mut manager, &plan.cgroup, child.pid)?;
-        warnings.extend(more);
-        record.cgroup = group.paths().clone();
-        record.cgroup_id = group.id()?;
-        undo.push("the unit", move || group.kill().and_then(|()| group.delete()));
-        channel.send(&Message::Go)?;
+        dir.write(&record)?;
+        dir.keep_config(&bundle.config)?;
+        let state = state_of(id, &decision, "creating");
+        Ok(Self { options, until, decision, state, record, dir, lock })
     }
 
-    resctrl::enter(&record.resctrl, child.pid)?;
-    record.pid = child.pid;
-    let state = State { pid: child.pid, ..state };
-    let (terminal, inodes) = converse(&child, &channel, &plan, writer, prepared.procfs(), &state, undo)?;
-    record.namespaces = own_namespaces(&plan, inodes);
-    finish(&mut record, prepared.procfs(), &dir)?;
-    let terminal = hand_over(terminal, options.console_socket.as_deref())?;
-    super::send_pidfd(child.pidfd.as_ref(), options.pidfd_socket.as_deref(), "standard")?;
-    if let Some(file) = &options.pid_file {
-        super::write_pid_file(file, child.pid)?;
+    /// The groups with their limits, before anybody is in them; the way into them.
+    fn make_groups(&mut self, undo: &mut Undo<'a>) -> Result<Birth> {
+        let plan = &self.decision.plan;
+        let (mut group, warnings) = Group::create(&plan.cgroup)?;
+        self.decision.warnings.extend(warnings);
+        self.record.cgroup = group.paths().clone();
+        self.record.cgroup_id = group.id()?;
+        let paths = self.record.cgroup.clone();
+        undo.push("the cgroup", move || Group::open(paths).delete());
+        if let Some(wanted) = &plan.resctrl {
+            let paths = self.record.resctrl.clone();
+            undo.push("the resctrl groups", move || resctrl::remove(&paths));
+            resctrl::make(wanted, &self.record.resctrl)?;
+        }
+        group.birth()
     }
-    if until == Until::Started {
-        // Only now init may outlive us: all that is known of it is written down.
-        channel.send(&Message::Go)?;
+
+    /// Clones init. Everything that it needs of the host is open before, since it can't be opened from inside.
+    fn clone_init(mut self, mut birth: Birth, undo: &mut Undo<'a>) -> Result<(Self, Init)> {
+        let waits = self.dir.waits()?;
+        if self.options.notify_socket.is_some() {
+            notify::prepare(&self.dir)?;
+            self.decision.prepared.last_source_made(&self.decision.plan.rootfs)?;
+        }
+        let plan = &self.decision.plan;
+        let procfs = self.decision.prepared.procfs();
+        let targets = spawn::open_targets(&plan.namespaces)?;
+        let (channel, inner) = Channel::pair()?;
+        let gate = self.gate()?;
+        let writer = Writer::choose(&plan.namespaces);
+        let may_set_groups = writer.leaves_setgroups() && super::exec::may_set_groups("self", procfs)?;
+        let score = OomScore::lend(procfs, plan.process.oom_score_adj)?;
+        let ignored = proc::ignored_signals(procfs)?;
+        process::set_dumpable(false)?;
+        let new = at_clone(plan.namespaces.new);
+        let (first, later) =
+            if plan.namespaces.joins_first() { (targets, vec![]) } else { (vec![], targets) };
+        let child = match spawn::clone_init(new, &mut birth, &first, &|_, _| Ok(()))? {
+            Cloned::Runtime(child) => child,
+            Cloned::Init => {
+                let view = self.view();
+                let Self { options, decision, state, dir, lock, .. } = self;
+                let Decision { plan, engine, prepared, manager, .. } = decision;
+                // The lock is the runtime's: with a copy open in here it would last as long as the container waits.
+                drop((channel, first, dir, lock, score, manager));
+                init::main(Inherited {
+                    plan: &plan,
+                    engine,
+                    channel: inner,
+                    gate,
+                    birth: Some(birth),
+                    view,
+                    prepared: Some(prepared),
+                    join: later,
+                    state,
+                    keep_keyring: options.no_new_keyring,
+                    may_set_groups,
+                    preserve_fds: options.listen_fds.saturating_add(options.preserve_fds),
+                    ignored,
+                    waits,
+                    dumpable_for_maps: writer.needs_dumpable(),
+                })
+            }
+        };
+        score.take_back()?;
+        let (pid, pidfd) = (child.pid, child.pidfd.as_ref().map(fs::dup).transpose()?);
+        undo.push("init", move || remove::end_child(pid, pidfd.as_ref()));
+        // What else was opened for init closes here: end of file must mean that init is gone, and that lock is init's alone.
+        Ok((self, Init { child, channel, writer }))
     }
-    let started = Started { pid: child.pid, pidfd: child.pidfd, terminal, notify: None, warnings };
-    let kept = Kept { config: bundle.config, spec: bundle.spec };
-    Ok(Created { started, channel, record, dir, kept })
+
+    fn gate(&self) -> Result<Gate> {
+        match self.until {
+            Until::Told => Ok(Gate::Channel),
+            Until::Started => {
+                let listener = socket::listen_seqpacket(&self.dir, "start");
+                listener.map(Gate::Socket).during(|| "rendezvous")
+            }
+        }
+    }
+
+    /// The container's groups, as the root file system is told of them: it doesn't know the cgroup module.
+    fn view(&self) -> CgroupView {
+        let plan = &self.decision.plan.cgroup;
+        let group = match plan.entry {
+            Entry::AtBirth => plan.view(&self.record.cgroup),
+            Entry::Moved => plan.view(&cgroup::Paths::of(plan)),
+        };
+        let hierarchy = |subsystem: &cgroup::Subsystem| CgroupHierarchy {
+            name: subsystem.name.clone(),
+            option: subsystem.option.clone(),
+            group: subsystem.host.clone().into(),
+        };
+        CgroupView {
+            hierarchies: group.v1.iter().map(hierarchy).collect(),
+            unified: group.v2.as_ref().map(|subsystem| subsystem.host.clone().into()),
+        }
+    }
+
+    /// Has init brought to where it can't go by itself, before it does anything else.
+    fn move_in(&mut self, init: &Init, undo: &mut Undo<'a>) -> Result<()> {
+        if let Some(mut manager) = self.decision.manager.take() {
+            let (group, warnings) = Group::move_in(&mut manager, &self.decision.plan.cgroup, init.child.pid)?;
+            self.decision.warnings.extend(warnings);
+            self.record.cgroup = group.paths().clone();
+            self.record.cgroup_id = group.id()?;
+            undo.push("the unit", move || group.kill().and_then(|()| group.delete()));
+            init.channel.send(&Message::Go)?;
+        }
+        resctrl::enter(&self.record.resctrl, init.child.pid)
+    }
+
+    /// Answers init until it is ready, and completes the record: the container is created.
+    fn complete(mut self, init: Init, undo: &mut Undo<'a>) -> Result<Created> {
+        let Decision { bundle, plan, prepared, warnings, .. } = self.decision;
+        let Init { child, channel, writer } = init;
+        self.record.pid = child.pid;
+        let state = State { pid: child.pid, ..self.state };
+        let (terminal, inodes) = converse(&child, &channel, &plan, writer, prepared.procfs(), &state, undo)?;
+        self.record.namespaces = own_namespaces(&plan, inodes);
+        finish(&mut self.record, prepared.procfs(), &self.dir)?;
+        let terminal = hand_over(terminal, self.options.console_socket.as_deref())?;
+        super::send_pidfd(child.pidfd.as_ref(), self.options.pidfd_socket.as_deref(), "standard")?;
+        if let Some(file) = &self.options.pid_file {
+            super::write_pid_file(file, child.pid)?;
+        }
+        if self.until == Until::Started {
+            // Only now init may outlive us: all that is known of it is written down.
+            channel.send(&Message::Go)?;
+        }
+        let started = Started { pid: child.pid, pidfd: child.pidfd, terminal, notify: None, warnings };
+        let kept = Kept { config: bundle.config, spec: bundle.spec };
+        Ok(Created { started, channel, record: self.record, dir: self.dir, kept })
+    }
 }
 
 /// What hooks read while there is no record.
@@ -268,19 +341,6 @@ fn state_of(id: &str, decision: &Decision, status: &str) -> State {
         bundle: decision.bundle.dir.display().to_string(),
         annotations: decision.plan.annotations.clone(),
         ..State::default()
-    }
-}
-
-/// The container's groups, as the root file system is told of them: it doesn't know the cgroup module.
-fn view(group: &cgroup::CgroupView) -> CgroupView {
-    let hierarchy = |subsystem: &cgroup::Subsystem| CgroupHierarchy {
-        name: subsystem.name.clone(),
-        option: subsystem.option.clone(),
-        group: subsystem.host.clone().into(),
-    };
-    CgroupView {
-        hierarchies: group.v1.iter().map(hierarchy).collect(),
-        unified: group.v2.as_ref().map(|subsystem| subsystem.host.clone().into()),
     }
 }
 
