@@ -431,7 +431,9 @@ fn a_container_lives_with_v1_alone() {
     let bundle = resources(bundle, "unified", json!({ "memory.max": "1" }));
     let output = door.run(["run", "--bundle", dir(&bundle), &door.id("unified")]);
     assert!(
-        output.stderr.contains("linux.resources.unified[\"memory.max\"]: needs cgroup v2"),
+        output
+            .stderr
+            .contains("linux.resources.unified[\"memory.max\"]: invalid configuration: needs cgroup v2"),
         "{}",
         output.stderr
     );

@@ -241,7 +241,7 @@ fn a_program_for_a_paused_container_waits_until_that_goes_on() {
     let running = Running::of(Bundle::busybox());
     let (door, id) = (&running.door, &running.id);
     door.ok(["pause", id]);
-    refused(&door.run(["exec", id, "true"]), &["is paused", "--ignore-paused"]);
+    refused(&door.run(["exec", id, "true"]), &["paused container", "--ignore-paused"]);
     let mut exec = door.command(["exec", "--ignore-paused", id, "echo", "thawed"]);
     let mut exec = exec.stdout(Stdio::piped()).spawn().unwrap();
     eventually("the process is there", || {

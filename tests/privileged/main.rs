@@ -10,6 +10,7 @@ mod binary;
 mod binds;
 mod budget;
 mod cgroup;
+mod claims;
 mod client;
 mod commands;
 mod compare;

@@ -155,6 +155,8 @@ fn garbage(flag: &Flag) -> &'static [&'static str] {
         None if flag.mode => &["maybe", ""],
         None => &["maybe", "2", "yes", "TRUE ", ""],
         Some("N") => &["x", "-1", "+1", " 1", "1.5", "0x10", "4294967296", "99999999999999999999"],
+        Some("NUMBER") => &["x", " 1", "1.5", "0x10", "99999999999999999999"],
+        Some("SIZE") => &["x", "g", "1x", "99999999999999999999"],
         Some("FORMAT") => &["xml", "JSON", "json ", "table,json"],
         Some("UID[:GID]") => &["root", "-1", "1:", ":1", "1:2:3", "4294967295", "0x0"],
         Some("GID") => &["wheel", "-1", "4294967295", ""],

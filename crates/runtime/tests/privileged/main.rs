@@ -35,7 +35,7 @@ fn main() {
             unified_group_is_mounted_in_a_cgroup_namespace nothing_to_show;
         fs kernel: a_covered_file_of_proc_is_not_written a_false_proc_is_refused sysctls_are_the_containers
             a_joined_namespace_of_the_host_is_refused;
-        fs mounts: options_are_what_mountinfo_shows binds_keep_what_is_not_named recursive_options_reach_below
+        fs mounts: options_are_what_mountinfo_shows binds_keep_their_flags_until_one_is_named recursive_options_reach_below
             files_and_missing_places tmpfs_takes_mode_and_content remount_changes_what_is_there
             propagation_words read_only_comes_last failures_name_the_mount options_for_mount2_alone;
         fs roots: the_default_bundle nothing_is_left_open standard_streams devices_have_owner_and_mode dev_of_the_host_is_left_alone

@@ -215,7 +215,7 @@ fn what_is_wrong_or_can_not_be_had_is_refused_by_field() {
             hybrid(),
             "{}",
             r#"{"unified":{"memory.high":"1"}}"#,
-            "linux.resources.unified[\"memory.high\"]: the memory controller belongs to cgroup v1",
+            "linux.resources.unified[\"memory.high\"]: invalid configuration: the controller belongs to cgroup v1: memory",
         ),
         (
             unified(),
