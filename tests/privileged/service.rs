@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use std::fs;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use testkit::bundle::PROBE;
-use testkit::{Bundle, Door, eventually, privileged, programs};
+use testkit::{Bundle, Door, eventually, privileged, programs, skip};
 
 /// Descriptors 3 and 4 are open, and whatever stands before `exec` is the service manager's.
 fn activated(variables: &str) -> String {
@@ -346,4 +346,89 @@ fn the_mount_is_the_last_and_leaves_nothing() {
     let output = door.finish(&mut notifying(&door, &path, &["create", "--bundle", dir(&broken), &id]));
     assert_eq!(output.code, 1);
     assert!(door.containers().is_empty());
+}
+
+/// A transient unit of the machine's systemd, gone with the test.
+struct Unit(String);
+
+impl Unit {
+    /// Asks for it and waits for nothing.
+    fn start(door: &Door, properties: &[&str], words: &[&str]) -> Self {
+        let unit = Self(door.id("unit"));
+        let command = door.command(words);
+        let mut run = Command::new("systemd-run");
+        run.args(["--quiet", "--no-block", "--collect", "--property=TimeoutStopSec=1", "--unit", &unit.0]);
+        run.args(properties).arg(command.get_program()).args(command.get_args());
+        assert!(run.stdin(Stdio::null()).status().unwrap().success(), "{run:?}");
+        unit
+    }
+
+    fn shows(&self, name: &str) -> String {
+        let unit = format!("{}.service", self.0);
+        let output = Command::new("systemctl").args(["show", "--value", "--property", name, &unit]).output();
+        String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        let names = ["socket", "service"].map(|kind| format!("{}.{kind}", self.0));
+        let _ = Command::new("systemctl").arg("stop").args(names).stderr(Stdio::null()).status();
+    }
+}
+
+/// With the real manager: the unit is being started until the program says that it is ready.
+#[test]
+fn a_unit_of_systemd_is_active_when_its_program_is_ready() {
+    if !systemd_runs() {
+        return;
+    }
+    let wait = "until [ -e /go ]; do sleep 0.01; done";
+    let line = format!("{wait}; {PROBE} notify:READY=1 >/dev/null; exec sleep 1000");
+    for (way, detached) in [(&["run"][..], false), (&["run", "--detach"], true)] {
+        let bundle = Bundle::busybox().with_probe().writable().shell(&line);
+        let door = Door::new();
+        let id = door.id("ready");
+        let words = [way, &["--bundle", dir(&bundle), &id]].concat();
+        let unit = Unit::start(&door, &["--property=Type=notify", "--property=NotifyAccess=main"], &words);
+        eventually("the container is there", || door.containers() == [id.clone()]);
+        door.await_status(&id, "running");
+        assert_eq!(unit.shows("ActiveState"), "activating");
+        let before = unit.shows("MainPID");
+        fs::write(bundle.rootfs().join("go"), "").unwrap();
+        eventually("it is ready", || unit.shows("ActiveState") == "active");
+        let main = if detached { door.state(&id)["pid"].to_string() } else { before };
+        eventually("its main process is known", || unit.shows("MainPID") == main);
+        door.ok(["delete", "--force", &id]);
+        eventually("its end is seen", || unit.shows("ActiveState") != "active");
+    }
+}
+
+#[test]
+fn a_unit_of_systemd_passes_its_sockets_on() {
+    if !systemd_runs() {
+        return;
+    }
+    let bundle = Bundle::busybox().writable().shell(
+        "readlink /proc/self/fd/3 >/new; echo $LISTEN_FDS $LISTEN_PID $$ >>/new; mv /new /seen; exec sleep 1000",
+    );
+    let door = Door::new();
+    let (id, socket) = (door.id("socket"), door.directory().join("socket"));
+    let listen = format!("--socket-property=ListenStream={}", socket.display());
+    let words = ["run", "--bundle", dir(&bundle), &id];
+    let _unit = Unit::start(&door, &[&listen], &words);
+    eventually("systemd listens", || UnixStream::connect(&socket).is_ok());
+    let seen = bundle.rootfs().join("seen");
+    eventually("the program has told", || seen.exists());
+    let told = read(&seen);
+    assert!(told.starts_with("socket:[") && told.ends_with("\n1 1 1"), "{told}");
+    door.ok(["delete", "--force", &id]);
+}
+
+fn systemd_runs() -> bool {
+    if !Path::new("/run/systemd/system").is_dir() {
+        skip("needs a machine that runs systemd");
+        return false;
+    }
+    privileged::root()
 }

@@ -34,8 +34,8 @@ impl Sum {
     }
 }
 
-/// The tests that run in the guest: those of cgroups, which differ with its version, and those of systemd.
-const GUEST: &[&str] = &["cgroup::", "systemd::", "v2::"];
+/// The tests that run in the guest: those of cgroups, which differ with its version, and those of systemd and its services.
+const GUEST: &[&str] = &["cgroup::", "service::", "systemd::", "v2::"];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
