@@ -196,6 +196,27 @@ fn limits_are_properties_and_stay_when_systemd_reloads() {
     values(&own, &[("memory.high", "59998208"), ("cpu.weight", &weight)]);
 }
 
+/// By its own unit, whatever the command line says.
+#[test]
+fn an_update_changes_properties_and_files() {
+    if !runs() || !v2("memory") {
+        return;
+    }
+    let systemd = Systemd::new("update");
+    let bundle = resources(Bundle::busybox(), "memory", json!({ "limit": 67_108_864 }));
+    let _bundle = systemd.start(resources(bundle, "pids", json!({ "limit": 20 })), "system.slice");
+    let change = ["update", "--memory", "128M", "--pids-limit", "30", "--cpu-quota", "33333", &systemd.id];
+    systemd.door.ok(change);
+    let own = group(systemd.pid(), "");
+    let files = [("memory.max", "134217728"), ("pids.max", "30"), ("cpu.max", "33333 100000")];
+    values(&own, &files);
+    for (name, value) in [("MemoryMax", "134217728"), ("TasksMax", "30")] {
+        assert_eq!(property(&systemd.unit, name), value, "{name}");
+    }
+    says("systemctl", &["daemon-reload"]);
+    values(&own, &files[..2]);
+}
+
 #[test]
 fn limits_of_v1_are_properties_and_stay_when_systemd_reloads() {
     if !runs() {
