@@ -44,3 +44,29 @@ fn a_container_goes_from_created_to_running_to_stopped() {
     assert_eq!(gone.code, 1);
     assert!(gone.stderr.contains("does not exist"), "{}", gone.stderr);
 }
+
+/// The kernel spares the first process of a PID namespace; who stops a container that was never started means it.
+#[test]
+fn a_container_that_is_created_ends_by_what_would_end_its_program() {
+    if !privileged::root() {
+        return;
+    }
+    let bundle = Bundle::busybox().args(["sleep", "1000"]);
+    let door = Door::new();
+    let id = door.id("created");
+    door.ok(["create", "--bundle", dir(&bundle), &id]);
+    for harmless in ["WINCH", "CHLD", "CONT", "URG"] {
+        door.ok(["kill", &id, harmless]);
+    }
+    assert_eq!(door.status(&id), "created");
+    door.ok(["kill", &id, "TERM"]);
+    door.await_status(&id, "stopped");
+    door.ok(["delete", &id]);
+
+    // What was sent before is nothing to the program that is started.
+    door.ok(["create", "--bundle", dir(&bundle), &id]);
+    door.ok(["kill", &id, "WINCH"]);
+    door.ok(["start", &id]);
+    assert_eq!(door.status(&id), "running");
+    door.ok(["delete", "--force", &id]);
+}

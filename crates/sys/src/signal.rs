@@ -41,6 +41,12 @@ impl SignalSet {
     }
 }
 
+/// Whether a process that does nothing about the signal is ended by it: signal(7), "Standard signals".
+pub const fn ends_by_default(number: i32) -> bool {
+    use libc::{SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH};
+    !matches!(number, SIGCHLD | SIGCONT | SIGSTOP | SIGTSTP | SIGTTIN | SIGTTOU | SIGURG | SIGWINCH)
+}
+
 /// The size of the kernel's mask, in bytes.
 const MASK_SIZE: usize = size_of::<u64>();
 

@@ -15,7 +15,7 @@ use crate::spec::State;
 use crate::{cgroup, fs as rootfs};
 use forgeone_sys::fs;
 use forgeone_sys::process::{self, Namespaces};
-use forgeone_sys::signal::{self, SignalSet};
+use forgeone_sys::signal::{self, PollFd, SignalSet};
 use forgeone_sys::{credentials, net, socket, uts};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -263,7 +263,14 @@ fn wait(own: &Inherited) -> Result<Waited> {
     own.channel.wait_go()?;
     let Gate::Socket(listener) = &own.gate else { return Ok(Waited::Runtime) };
     let creator = own.channel.peer()?;
+    signal::block_all()?;
+    let signals = signal::signalfd()?;
     loop {
+        signal::poll(&mut [PollFd::readable(listener), PollFd::readable(&signals)], None)?;
+        end_by_signal(&signals)?;
+        if !signal::wait_readable(listener, Some(0))? {
+            continue;
+        }
         let starter = Channel::from_socket(socket::accept(listener)?);
         // The socket is in a directory of the runtime's; its user is checked all the same. Both ids are read
         // from here, so that a user namespace shows them alike.
@@ -275,6 +282,17 @@ fn wait(own: &Inherited) -> Result<Waited> {
             return Ok(Waited::Starter(starter));
         }
     }
+}
+
+/// Ends a container that is created by what would end its program, as runc's ends: the kernel spares the first process of
+/// a PID namespace whatever it has no handler for.
+fn end_by_signal(signals: &OwnedFd) -> Result<()> {
+    while let Some(signal) = signal::read_signal(signals)? {
+        if signal::ends_by_default(signal.number) {
+            process::exit(128 + signal.number);
+        }
+    }
+    Ok(())
 }
 
 /// From the leave to go on to the program; only comes back with an error.
