@@ -24,10 +24,10 @@ use cgroup::systemd::Manager;
 use cgroup::{Birth, Entry, Group};
 use forgeone_sys::fs;
 use forgeone_sys::process::{self, Child, Namespaces};
-use forgeone_sys::{credentials, pty, socket};
+use forgeone_sys::{credentials, socket};
 use forgeone_trust as trust;
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 /// The longest mountinfo that is read, in bytes.
@@ -226,7 +226,7 @@ impl<'a> Making<'a> {
         let (channel, inner) = Channel::pair()?;
         let gate = self.gate()?;
         let writer = Writer::choose(&plan.namespaces);
-        let may_set_groups = writer.leaves_setgroups() && super::exec::may_set_groups("self", procfs)?;
+        let may_set_groups = writer.leaves_setgroups() && proc::may_set_groups("self", procfs)?;
         let score = OomScore::lend(procfs, plan.process.oom_score_adj)?;
         let ignored = proc::ignored_signals(procfs)?;
         process::set_dumpable(false)?;
@@ -317,7 +317,7 @@ impl<'a> Making<'a> {
         let (terminal, inodes) = converse(&child, &channel, &plan, writer, prepared.procfs(), &state, undo)?;
         self.record.namespaces = own_namespaces(&plan, inodes);
         finish(&mut self.record, prepared.procfs(), &self.dir)?;
-        let terminal = hand_over(terminal, self.options.console_socket.as_deref())?;
+        let terminal = super::hand_over(terminal, self.options.console_socket.as_deref())?;
         super::send_pidfd(child.pidfd.as_ref(), self.options.pidfd_socket.as_deref(), "standard")?;
         if let Some(file) = &self.options.pid_file {
             super::write_pid_file(file, child.pid)?;
@@ -426,17 +426,4 @@ fn finish(record: &mut Record, procfs: &Procfs, dir: &Dir) -> Result<()> {
     record.complete = true;
     dir.write(record)?;
     state::append(dir, &super::event(record, "created"))
-}
-
-/// Gives the terminal's master to the console socket. Without one it is the caller's, to be shown on a terminal that
-/// ends lines itself; set before the program starts, which may look at it and set it as it was.
-pub(super) fn hand_over(terminal: Option<OwnedFd>, socket_path: Option<&Path>) -> Result<Option<OwnedFd>> {
-    let Some(master) = &terminal else { return Ok(None) };
-    let Some(path) = socket_path else {
-        pty::keep_line_ends(master).during(|| "terminal")?;
-        return Ok(terminal);
-    };
-    let connected = socket::connect_stream(path).during(|| "--console-socket")?;
-    socket::send(&connected, b"/dev/ptmx", &[master.as_fd()]).during(|| "--console-socket")?;
-    Ok(None)
 }

@@ -14,7 +14,7 @@ use super::channel::{Channel, Message, unexpected};
 use super::listener::Handover;
 use super::oom::OomScore;
 use super::spawn::{self, Cloned, Target};
-use super::{ExecOptions, Runtime, Started, Status, create, init, proc, program, remove, start};
+use super::{ExecOptions, Runtime, Started, Status, init, proc, program, remove, start};
 use crate::cgroup::{Birth, Group};
 use crate::engine::{self, Engine};
 use crate::error::{During, Error, Kind, Result};
@@ -150,7 +150,7 @@ fn clone(
     process::set_dumpable(false)?;
 
     let ignored = proc::ignored_signals(procfs)?;
-    let may_set_groups = may_set_groups(&record.pid.to_string(), procfs)?;
+    let may_set_groups = proc::may_set_groups(&record.pid.to_string(), procfs)?;
     let (first, later) = if user_namespace && process::geteuid() != 0 {
         // From inside the container's cgroup namespace, a delegated cgroup2 lets nobody come in from outside (ENOENT).
         targets.into_iter().partition(|target| !target.is(Namespaces::CGROUP))
@@ -234,7 +234,7 @@ fn release(
     options: &ExecOptions,
     handover: &Handover,
 ) -> Result<Started> {
-    let terminal = create::hand_over(terminal, options.console_socket.as_deref())?;
+    let terminal = super::hand_over(terminal, options.console_socket.as_deref())?;
     super::send_pidfd(child.pidfd.as_ref(), options.pidfd_socket.as_deref(), "setns")?;
     if let Some(file) = &options.pid_file {
         super::write_pid_file(file, child.pid)?;
@@ -295,11 +295,4 @@ fn run(own: &mut Inherited) -> Result<engine::Program> {
     process::close_range_cloexec(own.preserve_fds.saturating_add(3))?;
     program::seal(own.plan, &own.channel)?;
     Ok(found)
-}
-
-/// Whether a process, named as in `/proc`, and those in user namespaces below its own may set supplementary groups:
-/// user_namespaces(7), `deny` where an unprivileged user wrote the map of its namespace.
-pub(super) fn may_set_groups(process: &str, procfs: &Procfs) -> Result<bool> {
-    let text = procfs.read(&format!("{process}/setgroups"), 64).during(|| "setgroups")?;
-    Ok(!text.starts_with(b"deny"))
 }

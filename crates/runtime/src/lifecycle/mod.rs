@@ -228,6 +228,19 @@ fn send_pidfd(pidfd: Option<&OwnedFd>, socket: Option<&Path>, kind: &str) -> Res
     socket::send(&connected, kind.as_bytes(), &[pidfd.as_fd()]).during(step)
 }
 
+/// Gives the terminal's master to the console socket. Without one it is the caller's, to be shown on a terminal that
+/// ends lines itself; set before the program starts, which may look at it and set it as it was.
+fn hand_over(terminal: Option<OwnedFd>, socket_path: Option<&Path>) -> Result<Option<OwnedFd>> {
+    let Some(master) = &terminal else { return Ok(None) };
+    let Some(path) = socket_path else {
+        forgeone_sys::pty::keep_line_ends(master).during(|| "terminal")?;
+        return Ok(terminal);
+    };
+    let connected = socket::connect_stream(path).during(|| "--console-socket")?;
+    socket::send(&connected, b"/dev/ptmx", &[master.as_fd()]).during(|| "--console-socket")?;
+    Ok(None)
+}
+
 /// Written whole or not at all: a reader never sees half a number.
 fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     let name = path.file_name().ok_or_else(|| Error::new(Kind::Usage, "--pid-file: is not a file's name"))?;

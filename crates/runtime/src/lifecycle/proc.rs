@@ -61,6 +61,13 @@ fn parse_field<'a>(text: &'a [u8], name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }
 
+/// Whether a process, named as in `/proc`, and those in user namespaces below its own may set supplementary groups:
+/// user_namespaces(7), `deny` where an unprivileged user wrote the map of its namespace.
+pub(super) fn may_set_groups(process: &str, procfs: &Procfs) -> Result<bool> {
+    let text = procfs.read(&format!("{process}/setgroups"), 64).during(|| "setgroups")?;
+    Ok(!text.starts_with(b"deny"))
+}
+
 /// The boot that process ids belong to.
 pub(super) fn boot_id() -> Result<String> {
     let file = fs::open("/proc/sys/kernel/random/boot_id", OFlags::RDONLY, Mode::empty())?;
