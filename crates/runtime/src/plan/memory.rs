@@ -1,5 +1,6 @@
 //! `linux.memoryPolicy`, as set_mempolicy(2) takes it.
 
+use super::numbers::numbers;
 use crate::error::{Error, Kind, Result};
 use crate::spec::MemoryPolicy;
 
@@ -76,24 +77,15 @@ pub fn plan(policy: &MemoryPolicy) -> Result<MemoryPlan> {
     }
 }
 
-/// A list such as `0-3,7`.
+/// A list such as `0-3,7`; an empty one has none.
 fn nodes(list: &str) -> Result<Vec<usize>> {
-    let mut nodes = Vec::new();
-    let number = |text: &str| {
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        digits.then(|| text.parse().ok()).flatten().filter(|node: &usize| *node < NODES_MAX)
-    };
-    for part in list.split(',').map(str::trim).filter(|_| !list.trim().is_empty()) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        match (number(first), number(last)) {
-            (Some(first), Some(last)) if first <= last => nodes.extend(first..=last),
-            _ => {
-                let cause = "is neither a node's number nor a range of them";
-                return Err(refuse("nodes", format!("{list:?}: {part:?} {cause} (0 to {})", NODES_MAX - 1)));
-            }
-        }
+    if list.trim().is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(nodes)
+    numbers(list, NODES_MAX).map_err(|part| {
+        let cause = "is neither a node's number nor a range of them";
+        refuse("nodes", format!("{list:?}: {part:?} {cause} (0 to {})", NODES_MAX - 1))
+    })
 }
 
 #[cfg(test)]

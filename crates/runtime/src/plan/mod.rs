@@ -8,6 +8,7 @@
 
 pub mod memory;
 pub mod namespaces;
+mod numbers;
 pub mod process;
 pub mod scheduling;
 

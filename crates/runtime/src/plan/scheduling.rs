@@ -1,5 +1,6 @@
 //! What the kernel's schedulers are told of the program: words become numbers, and what they would refuse is refused.
 
+use super::numbers::numbers;
 use crate::error::{Error, Kind, Result};
 use crate::spec::{CpuAffinity, IoPriority, Scheduler};
 use forgeone_sys::process::{CPUS_MAX, CpuSet, SchedAttr};
@@ -127,28 +128,13 @@ fn cpus(field: &str, list: &str) -> Result<Option<CpuSet>> {
     if list.is_empty() {
         return Ok(None);
     }
-    let wrong = |part: &str| {
+    let cpus = numbers(list, CPUS_MAX).map_err(|part| {
         let cause = "is neither a CPU's number nor a range of them";
         refuse(field, format_args!("\"{list}\": \"{part}\" {cause} (0 to {})", CPUS_MAX - 1))
-    };
+    })?;
     let mut set = CpuSet::default();
-    for part in list.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last) = number(first).zip(number(last)).ok_or_else(|| wrong(part))?;
-        if first > last || !set.insert(last) {
-            return Err(wrong(part));
-        }
-        for cpu in first..last {
-            set.insert(cpu);
-        }
-    }
+    cpus.into_iter().for_each(|cpu| drop(set.insert(cpu)));
     Ok(Some(set))
-}
-
-/// Digits and nothing else, but for blanks around them.
-fn number(text: &str) -> Option<usize> {
-    let text = text.trim();
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]
