@@ -66,7 +66,7 @@ fn flags(out: &mut String, title: &str, flags: &[Flag]) -> std::fmt::Result {
             Takes::Value(value) => format!("{} {value}", flag.long),
             Takes::Mode => format!("{}[=MODE]", flag.long),
         };
-        writeln!(out, "--{name:<22} {}", flag.help)?;
+        writeln!(out, "--{name:<24} {}", flag.help)?;
     }
     Ok(())
 }

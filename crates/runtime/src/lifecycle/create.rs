@@ -425,5 +425,5 @@ fn finish(record: &mut Record, procfs: &Procfs, dir: &Dir) -> Result<()> {
     record.start_time = proc::stat(procfs, record.pid)?.map_or(0, |stat| stat.start_time);
     record.complete = true;
     dir.write(record)?;
-    state::append(dir, &super::event(record, "created"))
+    state::begin(dir, &super::event(record, "created"))
 }

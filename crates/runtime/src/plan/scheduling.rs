@@ -133,7 +133,9 @@ fn cpus(field: &str, list: &str) -> Result<Option<CpuSet>> {
         refuse(field, format_args!("\"{list}\": \"{part}\" {cause} (0 to {})", CPUS_MAX - 1))
     })?;
     let mut set = CpuSet::default();
-    cpus.into_iter().for_each(|cpu| drop(set.insert(cpu)));
+    for cpu in cpus {
+        set.insert(cpu);
+    }
     Ok(Some(set))
 }
 

@@ -8,9 +8,13 @@
 use super::Dir;
 use crate::clock;
 use crate::error::{During, Result};
+use forgeone_sys::Errno;
 use forgeone_sys::fs::{self, Mode, OFlags};
 use serde_json::{Value, json};
 use std::os::fd::OwnedFd;
+
+/// Its name in the container's directory.
+const FILE: &str = "events";
 
 /// Reading stops here; an event is about 150 bytes.
 const FILE_MAX: usize = 64 << 20;
@@ -28,15 +32,22 @@ pub struct Event<'a> {
     pub pid: i32,
 }
 
-/// Appends an event.
+/// Writes the first event into a new file.
+pub fn begin(dir: &Dir, event: &Event) -> Result<()> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW;
+    let file = fs::openat(dir, FILE, flags, Mode::from_raw_mode(0o600)).during(|| "events")?;
+    write(&file, event, None).during(|| "events")
+}
+
+/// Appends an event. Nobody hears of a container that was deleted meanwhile.
 pub fn append(dir: &Dir, event: &Event) -> Result<()> {
-    let file = open(dir)?;
+    let Some(file) = open(dir)? else { return Ok(()) };
     write(&file, event, None).during(|| "events")
 }
 
 /// Appends the exit, unless it is there already. `status` is `None` where the caller wasn't the parent.
 pub fn append_exit(dir: &Dir, event: &Event, status: Option<i32>) -> Result<()> {
-    let file = open(dir)?;
+    let Some(file) = open(dir)? else { return Ok(()) };
     let written = read(&file)?;
     if written.windows(EXITED.len()).any(|window| window == EXITED) {
         return Ok(());
@@ -47,11 +58,16 @@ pub fn append_exit(dir: &Dir, event: &Event, status: Option<i32>) -> Result<()> 
 
 const EXITED: &[u8] = br#""event":"exited""#;
 
-fn open(dir: &Dir) -> Result<OwnedFd> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW;
-    let file = fs::openat(dir, "events", flags, Mode::from_raw_mode(0o600)).during(|| "events")?;
-    fs::flock_exclusive(&file).during(|| "events")?;
-    Ok(file)
+/// Locked; `None` if there is none any more. It isn't made anew: a directory that is being removed would not be empty.
+fn open(dir: &Dir) -> Result<Option<OwnedFd>> {
+    match fs::openat(dir, FILE, OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW, Mode::empty()) {
+        Err(e) if e.errno() == Errno::NOENT => Ok(None),
+        opened => {
+            let file = opened.during(|| "events")?;
+            fs::flock_exclusive(&file).during(|| "events")?;
+            Ok(Some(file))
+        }
+    }
 }
 
 fn read(file: &OwnedFd) -> Result<Vec<u8>> {

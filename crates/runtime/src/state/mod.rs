@@ -12,7 +12,7 @@
 mod events;
 mod store;
 
-pub use events::{Event, append, append_exit};
+pub use events::{Event, append, append_exit, begin};
 pub use store::{Dir, Lock, Root};
 
 use crate::spec::Resources;
