@@ -73,7 +73,7 @@ pub(crate) const GLOBAL: &[Flag] = &[
         "root",
         None,
         "DIR",
-        "where states are kept (root: /run/forgeone, others: $XDG_RUNTIME_DIR/forgeone)",
+        "where states are kept (/run/forgeone, or $XDG_RUNTIME_DIR/forgeone)",
     ),
     value("log", None, "FILE", "append errors to FILE as well as to standard error"),
     value("log-format", None, "FORMAT", "of the log: text or json (text)"),
