@@ -447,10 +447,11 @@ fn a_session_keyring_of_its_own_is_joined_by_exec_and_can_be_left_away() {
         return;
     }
     let open = |bundle: Bundle| bundle.edit(|config| config["linux"]["maskedPaths"] = json!([]));
-    let grep = "grep -E ' keyring +_ses' /proc/keys | cut -d' ' -f1";
     let bundle = open(Bundle::busybox().with_probe());
     let door = Door::new();
     let (id, other) = (door.id("keyring"), door.id("other"));
+    let joined = door.id("joined");
+    let grep = format!("grep -E ' keyring +_ses.{joined}' /proc/keys | cut -d' ' -f1");
     let named = |options: &[&str], id: &str| {
         let args = [&["run"][..], options, &["--bundle", dir(&bundle), id]].concat();
         let seen = door.ok(args).json();
@@ -461,9 +462,9 @@ fn a_session_keyring_of_its_own_is_joined_by_exec_and_can_be_left_away() {
     assert!(!named(&["--no-new-keyring"], &other), "the caller's");
     // The same ring, by its serial number, for init's shell and for one that joins.
     let shell = open(Bundle::busybox()).shell(&format!("{grep}; exec sleep 1000"));
-    let output = door.ok(["run", "--detach", "--bundle", dir(&shell), &id]);
+    let output = door.ok(["run", "--detach", "--bundle", dir(&shell), &joined]);
     testkit::eventually("the shell has looked", || !output.stdout_now().is_empty());
-    assert_eq!(door.ok(["exec", &id, "sh", "-c", grep]).stdout, output.stdout_now());
+    assert_eq!(door.ok(["exec", &joined, "sh", "-c", &grep]).stdout, output.stdout_now());
 }
 
 #[test]

@@ -69,12 +69,7 @@ const fn value(long: &'static str, short: Option<char>, name: &'static str, help
 
 /// Options that stand before the command, or among its own.
 pub(crate) const GLOBAL: &[Flag] = &[
-    value(
-        "root",
-        None,
-        "DIR",
-        "where states are kept (/run/forgeone, or $XDG_RUNTIME_DIR/forgeone)",
-    ),
+    value("root", None, "DIR", "where states are kept (/run/forgeone, or $XDG_RUNTIME_DIR/forgeone)"),
     value("log", None, "FILE", "append errors to FILE as well as to standard error"),
     value("log-format", None, "FORMAT", "of the log: text or json (text)"),
     switch("debug", None, "log what is done, too"),

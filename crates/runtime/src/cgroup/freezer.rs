@@ -63,7 +63,11 @@ impl<'a> Freezer<'a> {
             Self::V2(path) => (format!("{path}/cgroup.freeze"), b"0".as_slice()),
             Self::V1(path) => (format!("{path}/freezer.state"), b"THAWED".as_slice()),
         };
-        fs::write_file_at(CWD, file, value).during(|| "thawing")
+        match fs::write_file_at(CWD, file, value) {
+            // Another command has removed it meanwhile: nobody is frozen in there.
+            Err(e) if gone(&e) => Ok(()),
+            written => written.during(|| "thawing"),
+        }
     }
 
     /// Whether they are frozen, or about to be; not whether a group above is.
