@@ -1,5 +1,6 @@
 //! Docker with the door as a runtime of its daemon, in a room of its own with its own bridge and firewall.
 
+use crate::client::Client;
 use crate::group::Group;
 use crate::room::{Daemon, Room};
 use crate::{image, terminal};
@@ -7,7 +8,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use testkit::{Door, Output, eventually, names, privileged};
+use testkit::{Door, eventually, names, privileged};
 
 /// The client that comes with the daemon: one of another version may refuse it.
 const CLIENT: &str = "/usr/bin/docker";
@@ -47,7 +48,7 @@ impl Docker {
         let mut docker = Self { daemon, room, group, door };
         eventually("dockerd answers", || {
             docker.daemon.assert_runs();
-            docker.docker(["version"]).code == 0
+            docker.answer(["version"]).code == 0
         });
         let tar = image::tar(docker.dir());
         docker.ok(["import", tar.to_str().unwrap(), "bb"]);
@@ -57,6 +58,12 @@ impl Docker {
     fn dir(&self) -> &Path {
         self.door.directory()
     }
+}
+
+impl Client for Docker {
+    fn door(&self) -> &Door {
+        &self.door
+    }
 
     fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = self.room.command(CLIENT);
@@ -65,50 +72,17 @@ impl Docker {
         command
     }
 
-    fn docker<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {
-        self.door.finish(&mut self.command(args))
-    }
-
-    #[track_caller]
-    fn ok<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {
-        let output = self.docker(args);
-        assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
-        output
-    }
-
-    fn run(&self, options: &[&str], command: &[&str]) -> Output {
-        self.docker([&["run"], options, &["bb"], command].concat())
-    }
-
-    #[track_caller]
-    fn start(&self, name: &str, options: &[&str], command: &[&str]) {
-        self.ok([&["run", "--detach", "--name", name], options, &["bb"], command].concat());
-    }
-
-    /// What an attached container says; it ends with success and without a word on standard error.
-    #[track_caller]
-    fn says(&self, options: &[&str], line: &str) -> String {
-        let output = self.run(&[&["--rm"], options].concat(), &["sh", "-c", line]);
-        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{line}: {}", output.stdout);
-        output.stdout
-    }
-
-    #[track_caller]
-    fn exec(&self, name: &str, line: &str) -> String {
-        self.ok(["exec", name, "sh", "-c", line]).stdout.trim().to_owned()
-    }
-
-    fn inspect(&self, name: &str, what: &str) -> String {
-        self.ok(["inspect", "--format", what, name]).stdout.trim().to_owned()
+    fn run_words<'a>(&'a self, options: &[&'a str], command: &[&'a str]) -> Vec<&'a str> {
+        [&["run"], options, &["bb"], command].concat()
     }
 }
 
 impl Drop for Docker {
     fn drop(&mut self) {
-        let all = self.docker(["ps", "--all", "--quiet"]).stdout;
+        let all = self.answer(["ps", "--all", "--quiet"]).stdout;
         let mut said = String::new();
         for id in all.lines() {
-            said += &self.docker(["rm", "--force", "--volumes", id]).stderr;
+            said += &self.answer(["rm", "--force", "--volumes", id]).stderr;
         }
         if std::thread::panicking() {
             return;
@@ -133,7 +107,7 @@ fn docker_run_gives_output_and_exit_status() {
         let output = docker.run(&["--rm"], &[program]);
         assert_eq!(output.code, status, "{program}: {}{}", output.stdout, output.stderr);
         // Docker 20 says 126 for both of an exec.
-        let output = docker.docker(["exec", "web", program]);
+        let output = docker.answer(["exec", "web", program]);
         assert!([126, status].contains(&output.code), "{program}: {}{}", output.stdout, output.stderr);
     }
     let input = docker.dir().join("input");
@@ -154,7 +128,7 @@ fn docker_keeps_a_container_in_the_background() {
     docker.start("web", &["--memory", "32m"], &["sh", "-c", script]);
     eventually("it is ready", || docker.ok(["logs", "web"]).stdout == "ready\n");
     let exec = ["exec", "--user", "1000:2000", "--env", "A=b", "--workdir", "/tmp", "web", "sh", "-c"];
-    let output = docker.docker([&exec[..], &["echo $(id -u):$(id -g) $A $PWD; exit 7"]].concat());
+    let output = docker.answer([&exec[..], &["echo $(id -u):$(id -g) $A $PWD; exit 7"]].concat());
     assert_eq!((output.code, output.stdout.as_str()), (7, "1000:2000 b /tmp\n"), "{}", output.stderr);
     let format = "{{.MemUsage}}";
     let stats = docker.ok(["stats", "--no-stream", "--format", format, "web"]).stdout;

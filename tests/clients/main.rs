@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod buildah;
+mod client;
 mod containerd;
 mod crio;
 mod docker;

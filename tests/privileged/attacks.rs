@@ -8,8 +8,9 @@ mod root;
 
 use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use testkit::{Bundle, Door, Output, Temp};
 
 pub(crate) fn dir(bundle: &Bundle) -> &str {
@@ -22,6 +23,40 @@ pub(crate) fn path(path: &Path) -> &str {
 
 fn run(door: &Door, bundle: &Bundle) -> Output {
     door.run(["run", "--bundle", dir(bundle), &door.id("attack")])
+}
+
+/// A volume with a directory, and with links that lead to `host`, for [`while_swapped`].
+pub(crate) fn swapped_volume(host: &Path) -> Temp {
+    let volume = Temp::new("volume");
+    fs::create_dir(volume.path().join("real")).unwrap();
+    symlink(host, volume.path().join("trap1")).unwrap();
+    symlink("../../../../../../../../..".to_owned() + path(host), volume.path().join("trap2")).unwrap();
+    volume
+}
+
+/// Does something while another thread makes `swap` of the volume the directory and the links in turn.
+pub(crate) fn while_swapped(volume: &Temp, something: impl FnOnce()) {
+    /// Also where an assertion fails, or the thread would be waited for in vain.
+    struct End<'a>(&'a AtomicBool);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let end = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let at = |name: &str| volume.path().join(name);
+            while !end.load(Ordering::Relaxed) {
+                for name in ["real", "trap1", "real", "trap2"] {
+                    let _ = fs::rename(at(name), at("swap"));
+                    let _ = fs::rename(at("swap"), at(name));
+                }
+            }
+        });
+        let _end = End(&end);
+        something();
+    });
 }
 
 /// A container that runs until it is killed.

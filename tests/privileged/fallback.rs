@@ -6,11 +6,9 @@
 //! | v1 | cgroup2, and with it `cgroup.kill`, `cgroup.freeze` and birth into a cgroup |
 //! | v2 | cgroup v1 |
 
-use crate::attacks::{dir, path};
+use crate::attacks::{dir, path, swapped_volume, while_swapped};
 use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::sync::atomic::{AtomicBool, Ordering};
 use testkit::{Bundle, Door, Temp, eventually, privileged, programs};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -317,11 +315,7 @@ fn masked_and_read_only_paths_hold() {
 fn a_volume_that_is_swapped_leads_nowhere() {
     lanes(&CALLS, |lane, door| {
         let host = Temp::new("host");
-        let volume = Temp::new("volume");
-        fs::create_dir(volume.path().join("real")).unwrap();
-        symlink(host.path(), volume.path().join("trap1")).unwrap();
-        symlink("../../../../../../../..".to_owned() + path(host.path()), volume.path().join("trap2"))
-            .unwrap();
+        let volume = swapped_volume(host.path());
         let tmpfs =
             |destination: &str| json!({ "destination": destination, "type": "tmpfs", "source": "tmpfs" });
         let bundle = Bundle::busybox()
@@ -330,24 +324,13 @@ fn a_volume_that_is_swapped_leads_nowhere() {
             .mount(tmpfs("/data/swap"))
             .mount(tmpfs("/data/swap/made/deep"))
             .mount(json!({ "destination": "/data/swap/dir", "source": "/usr", "options": ["bind", "ro"] }));
-        let end = AtomicBool::new(false);
         let mut started = 0;
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let at = |name: &str| volume.path().join(name);
-                while !end.load(Ordering::Relaxed) {
-                    for name in ["real", "trap1", "real", "trap2"] {
-                        let _ = fs::rename(at(name), at("swap"));
-                        let _ = fs::rename(at("swap"), at(name));
-                    }
-                }
-            });
+        while_swapped(&volume, || {
             for _ in 0..250 {
                 let output = door.run(["run", "--bundle", dir(&bundle), &door.id("swap")]);
                 started += u32::from(output.code == 0);
                 assert!(output.code == 0 || output.stderr.contains("mounts["), "{lane:?}: {}", output.stderr);
             }
-            end.store(true, Ordering::Relaxed);
         });
         eprintln!("{lane:?}: {started} of 250 were started");
         assert!(started > 0, "{lane:?}: none was ever started");

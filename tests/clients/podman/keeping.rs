@@ -1,6 +1,7 @@
 //! Looking after a running container: logs, files, limits, figures, health, restarts, signals.
 
 use super::Podman;
+use crate::client::Client;
 use std::fs;
 use testkit::{eventually, privileged};
 
@@ -37,7 +38,7 @@ fn podman_stops_the_processes_of_a_paused_container() {
     eventually("it counts", || count() > 0);
     podman.ok(["pause", "web"]);
     assert_eq!(podman.inspect("web", "{{.State.Status}}"), "paused");
-    assert_eq!(podman.podman(["exec", "web", "true"]).code, 255, "exec in a paused container");
+    assert_eq!(podman.answer(["exec", "web", "true"]).code, 255, "exec in a paused container");
     let pid = podman.inspect("web", "{{.State.Pid}}");
     let group = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
     assert!(group.contains(podman.group.name()), "{group}");
@@ -75,7 +76,7 @@ fn podmans_health_check_runs_in_the_container() {
     // Without an interval: timers are systemd's.
     let options = ["--health-cmd", "test -e /ok", "--health-interval", "disable", "--health-retries", "1"];
     podman.start("web", &options, &["sleep", "1000"]);
-    let check = || podman.podman(["healthcheck", "run", "web"]).code;
+    let check = || podman.answer(["healthcheck", "run", "web"]).code;
     let health = || podman.inspect("web", "{{.State.Health.Status}}");
     assert_eq!((check(), health()), (1, "unhealthy".into()));
     podman.exec("web", "touch /ok");

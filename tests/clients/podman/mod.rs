@@ -9,6 +9,7 @@ mod pods;
 mod rootless;
 mod run;
 
+use crate::client::Client;
 use crate::group::Group;
 use crate::image;
 use crate::room::Room;
@@ -17,7 +18,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use testkit::{Door, Output, names, privileged};
+use testkit::{Door, names, privileged};
 
 /// Hard limits that a container asks for must be below the machine's, which can't be raised everywhere.
 const CONFIGURATION: &str = r#"
@@ -120,6 +121,26 @@ impl Podman {
         self.door.directory()
     }
 
+    /// With a user's environment; their storage is below HOME, so that the options don't name it.
+    fn as_user(&self, room: &Room) -> Command {
+        let id = USER.to_string();
+        let mut command = room.command("setpriv");
+        command.args(["--reuid", &id, "--regid", &id, "--init-groups", "--reset-env", "env", "-C"]);
+        command.arg(self.dir().join("home"));
+        let variable = |name: &str, value: &OsStr| format!("{name}={}", value.to_str().unwrap());
+        command.arg(variable("XDG_RUNTIME_DIR", self.dir().join("session").as_os_str()));
+        command.arg(variable("CONTAINERS_CONF", self.dir().join("containers.conf").as_os_str()));
+        command.arg(variable("FORGEONE_TEST", OsStr::new(&names::process_prefix())));
+        command.arg("podman");
+        command
+    }
+}
+
+impl Client for Podman {
+    fn door(&self) -> &Door {
+        &self.door
+    }
+
     fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = match &self.room {
             None => Command::new("podman"),
@@ -138,31 +159,6 @@ impl Podman {
         command
     }
 
-    /// With a user's environment; their storage is below HOME, so that the options don't name it.
-    fn as_user(&self, room: &Room) -> Command {
-        let id = USER.to_string();
-        let mut command = room.command("setpriv");
-        command.args(["--reuid", &id, "--regid", &id, "--init-groups", "--reset-env", "env", "-C"]);
-        command.arg(self.dir().join("home"));
-        let variable = |name: &str, value: &OsStr| format!("{name}={}", value.to_str().unwrap());
-        command.arg(variable("XDG_RUNTIME_DIR", self.dir().join("session").as_os_str()));
-        command.arg(variable("CONTAINERS_CONF", self.dir().join("containers.conf").as_os_str()));
-        command.arg(variable("FORGEONE_TEST", OsStr::new(&names::process_prefix())));
-        command.arg("podman");
-        command
-    }
-
-    fn podman<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {
-        self.door.finish(&mut self.command(args))
-    }
-
-    #[track_caller]
-    fn ok<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {
-        let output = self.podman(args);
-        assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
-        output
-    }
-
     /// Words of `podman run`, with a cgroup of ours (which a user can't have) and no network.
     fn run_words<'a>(&'a self, options: &[&'a str], command: &[&'a str]) -> Vec<&'a str> {
         let ours: &[&str] = match self.rootless {
@@ -171,40 +167,12 @@ impl Podman {
         };
         [ours, options, &["bb"], command].concat()
     }
-
-    fn run(&self, options: &[&str], command: &[&str]) -> Output {
-        self.podman(self.run_words(options, command))
-    }
-
-    /// A container in the background, by name.
-    #[track_caller]
-    fn start(&self, name: &str, options: &[&str], command: &[&str]) {
-        self.ok(self.run_words(&[&["--detach", "--name", name], options].concat(), command));
-    }
-
-    /// What an attached container says; it ends with success and without a word on standard error.
-    #[track_caller]
-    fn says(&self, options: &[&str], line: &str) -> String {
-        let output = self.run(&[&["--rm"], options].concat(), &["sh", "-c", line]);
-        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{line}: {}", output.stdout);
-        output.stdout
-    }
-
-    /// What a line of shell says in a running container.
-    #[track_caller]
-    fn exec(&self, name: &str, line: &str) -> String {
-        self.ok(["exec", name, "sh", "-c", line]).stdout.trim().to_owned()
-    }
-
-    fn inspect(&self, name: &str, what: &str) -> String {
-        self.ok(["inspect", "--format", what, name]).stdout.trim().to_owned()
-    }
 }
 
 impl Drop for Podman {
     fn drop(&mut self) {
-        let pods = self.podman(["pod", "rm", "--all", "--force", "--time", "0"]);
-        let containers = self.podman(["rm", "--all", "--force", "--time", "0"]);
+        let pods = self.answer(["pod", "rm", "--all", "--force", "--time", "0"]);
+        let containers = self.answer(["rm", "--all", "--force", "--time", "0"]);
         let said = pods.stderr + &containers.stderr;
         if !said.is_empty() && !std::thread::panicking() {
             panic!("podman: {said}");

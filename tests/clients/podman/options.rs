@@ -1,6 +1,7 @@
 //! What the options of `podman run` are inside.
 
 use super::Podman;
+use crate::client::Client;
 use std::fs;
 use testkit::privileged;
 

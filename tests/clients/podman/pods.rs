@@ -1,6 +1,7 @@
 //! Pods: containers that share namespaces, and a parent group.
 
 use super::Podman;
+use crate::client::Client;
 use std::fs;
 use std::path::PathBuf;
 use testkit::{eventually, privileged, skip};

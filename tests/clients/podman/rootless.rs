@@ -1,6 +1,7 @@
 //! Podman of an ordinary user: no rights over cgroups, ids out of /etc/subuid.
 
 use super::{Podman, SUBORDINATE, USER};
+use crate::client::Client;
 use testkit::eventually;
 
 /// The fields of a map of ids, one line a list.
@@ -37,7 +38,7 @@ fn podman_keeps_a_users_container_in_the_background() {
         podman.exec("web", "touch /t/x && id -u; touch /x 2>/dev/null || echo read-only"),
         "0\nread-only"
     );
-    let output = podman.podman(["exec", "--user", "1000:2000", "web", "sh", "-c", "id -u; exit 5"]);
+    let output = podman.answer(["exec", "--user", "1000:2000", "web", "sh", "-c", "id -u; exit 5"]);
     assert_eq!((output.code, output.stdout.as_str()), (5, "1000\n"), "{}", output.stderr);
     podman.ok(["stop", "--time", "20", "web"]);
     assert_eq!(podman.inspect("web", "{{.State.ExitCode}}"), "4");

@@ -1,6 +1,7 @@
 //! Running: exit statuses, output, terminals, networks and namespaces.
 
 use super::Podman;
+use crate::client::Client;
 use crate::terminal;
 use std::fs;
 use std::process::Command;
@@ -28,15 +29,15 @@ fn podman_knows_why_a_program_does_not_start() {
         (42, &["sh", "-c", "exit 42"], ""),
     ];
     for (status, command, word) in table {
-        for output in [podman.run(&["--rm"], command), podman.podman([&["exec", "web"], *command].concat())] {
+        for output in [podman.run(&["--rm"], command), podman.answer([&["exec", "web"], *command].concat())] {
             assert_eq!(output.code, *status, "{command:?}: {}", output.stderr);
             assert!(output.stderr.contains(word), "{command:?}: {}", output.stderr);
         }
     }
-    let output = podman.podman(["exec", "--workdir", "/nowhere", "web", "true"]);
+    let output = podman.answer(["exec", "--workdir", "/nowhere", "web", "true"]);
     assert_eq!(output.code, 127, "{}", output.stderr);
     assert_eq!(podman.run(&["--rm", "--memory", "lots"], &["true"]).code, 125);
-    assert_eq!(podman.podman(["exec", "nobody", "true"]).code, 125);
+    assert_eq!(podman.answer(["exec", "nobody", "true"]).code, 125);
 }
 
 #[test]
@@ -64,7 +65,7 @@ fn podman_runs_a_container_in_the_background_and_stops_it() {
     assert_eq!(output.stdout, "1000:2000 b /tmp\n");
     podman.ok(["exec", "--detach", "web", "touch", "/tmp/detached"]);
     eventually("the detached exec has run", || {
-        podman.podman(["exec", "web", "test", "-e", "/tmp/detached"]).code == 0
+        podman.answer(["exec", "web", "test", "-e", "/tmp/detached"]).code == 0
     });
     let titles = podman.ok(["top", "web", "pid", "comm"]).stdout;
     assert!(titles.contains("sh") || titles.contains("busybox"), "{titles}");

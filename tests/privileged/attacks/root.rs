@@ -1,13 +1,12 @@
 //! A root file system, or a volume in it, that is a trap.
 
-use super::{Host, bind, dir, path, picture, run};
+use super::{Host, bind, dir, path, picture, run, swapped_volume, while_swapped};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use testkit::{Bundle, Door, Temp, privileged};
 
 /// CVE-2021-30465, CVE-2019-18837, CVE-2024-45310: a volume that another container has as well, in which directories are
@@ -18,11 +17,7 @@ fn a_volume_that_is_swapped_under_a_starting_container_leads_nowhere() {
         return;
     }
     let (host, before) = Host::new();
-    let volume = Temp::new("volume");
-    fs::create_dir(volume.path().join("real")).unwrap();
-    symlink(host.path(), volume.path().join("trap1")).unwrap();
-    symlink("../../../../../../../../..".to_owned() + path(host.path()), volume.path().join("trap2"))
-        .unwrap();
+    let volume = swapped_volume(host.path());
     let tmpfs = |destination: &str| json!({ "destination": destination, "type": "tmpfs", "source": "tmpfs" });
     let bundle = Bundle::busybox()
         .mount(bind(volume.path(), "/data"))
@@ -32,18 +27,8 @@ fn a_volume_that_is_swapped_under_a_starting_container_leads_nowhere() {
         .edit(|config| config["linux"]["maskedPaths"].as_array_mut().unwrap().push(json!("/data/swap/etc")))
         .shell("cat /proc/self/mountinfo | cut -d' ' -f5");
     let door = Door::new();
-    let end = AtomicBool::new(false);
     let mut started = 0;
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let at = |name: &str| volume.path().join(name);
-            while !end.load(Ordering::Relaxed) {
-                for name in ["real", "trap1", "real", "trap2"] {
-                    let _ = fs::rename(at(name), at("swap"));
-                    let _ = fs::rename(at("swap"), at(name));
-                }
-            }
-        });
+    while_swapped(&volume, || {
         for _ in 0..500 {
             let output = run(&door, &bundle);
             if output.code == 0 {
@@ -52,7 +37,6 @@ fn a_volume_that_is_swapped_under_a_starting_container_leads_nowhere() {
                 assert!(output.stderr.contains("mounts["), "{}", output.stderr);
             }
         }
-        end.store(true, Ordering::Relaxed);
     });
     eprintln!("{started} of 500 were started");
     assert!(started > 0, "none was ever started");
