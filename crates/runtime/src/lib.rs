@@ -15,6 +15,7 @@ pub mod json;
 pub mod lifecycle;
 pub mod metrics;
 pub mod network;
+mod numbers;
 pub mod plan;
 pub mod resctrl;
 pub mod security;

@@ -2,7 +2,7 @@
 
 /// The numbers of a list, each below `bound`, in its order; the part that is neither a number nor a range of them where one
 /// is. Blanks around numbers are nothing.
-pub(super) fn numbers(list: &str, bound: usize) -> Result<Vec<usize>, &str> {
+pub(crate) fn numbers(list: &str, bound: usize) -> Result<Vec<usize>, &str> {
     let mut all = Vec::new();
     for part in list.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));

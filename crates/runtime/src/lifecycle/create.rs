@@ -198,19 +198,24 @@ impl<'a> Making<'a> {
 
     /// The groups with their limits, before anybody is in them; the way into them.
     fn make_groups(&mut self, undo: &mut Undo<'a>) -> Result<Birth> {
-        let plan = &self.decision.plan;
-        let (mut group, warnings) = Group::create(&plan.cgroup)?;
-        self.decision.warnings.extend(warnings);
-        self.record.cgroup = group.paths().clone();
-        self.record.cgroup_id = group.id()?;
+        let (mut group, warnings) = Group::create(&self.decision.plan.cgroup)?;
+        self.is_in(&group, warnings)?;
         let paths = self.record.cgroup.clone();
         undo.push("the cgroup", move || Group::open(paths).delete());
-        if let Some(wanted) = &plan.resctrl {
+        if let Some(wanted) = &self.decision.plan.resctrl {
             let paths = self.record.resctrl.clone();
             undo.push("the resctrl groups", move || resctrl::remove(&paths));
             resctrl::make(wanted, &self.record.resctrl)?;
         }
         group.birth()
+    }
+
+    /// Notes the container's group, and what was said of its making.
+    fn is_in(&mut self, group: &Group, warnings: Vec<String>) -> Result<()> {
+        self.decision.warnings.extend(warnings);
+        self.record.cgroup = group.paths().clone();
+        self.record.cgroup_id = group.id()?;
+        Ok(())
     }
 
     /// Clones init. Everything that it needs of the host is open before, since it can't be opened from inside.
@@ -299,9 +304,7 @@ impl<'a> Making<'a> {
     fn move_in(&mut self, init: &Init, undo: &mut Undo<'a>) -> Result<()> {
         if let Some(mut manager) = self.decision.manager.take() {
             let (group, warnings) = Group::move_in(&mut manager, &self.decision.plan.cgroup, init.child.pid)?;
-            self.decision.warnings.extend(warnings);
-            self.record.cgroup = group.paths().clone();
-            self.record.cgroup_id = group.id()?;
+            self.is_in(&group, warnings)?;
             undo.push("the unit", move || group.kill().and_then(|()| group.delete()));
             init.channel.send(&Message::Go)?;
         }

@@ -266,9 +266,10 @@ fn wait(own: &Inherited) -> Result<Waited> {
     signal::block_all()?;
     let signals = signal::signalfd()?;
     loop {
-        signal::poll(&mut [PollFd::readable(listener), PollFd::readable(&signals)], None)?;
+        let mut awaited = [PollFd::readable(listener), PollFd::readable(&signals)];
+        signal::poll(&mut awaited, None)?;
         end_by_signal(&signals)?;
-        if !signal::wait_readable(listener, Some(0))? {
+        if !awaited[0].is_readable() {
             continue;
         }
         let starter = Channel::from_socket(socket::accept(listener)?);

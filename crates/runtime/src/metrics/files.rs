@@ -1,5 +1,6 @@
 //! The files of a group and the forms that numbers have in them.
 
+use crate::numbers::numbers;
 use forgeone_sys::fs::{self, CWD, Mode, OFlags};
 use forgeone_sys::{Errno, OwnedFd, Result};
 
@@ -66,11 +67,8 @@ pub(super) fn value(text: &str, name: &str) -> u64 {
 
 /// `0-2,7` as numbers.
 pub(super) fn list(text: &str) -> Vec<u16> {
-    let ranges = text.trim().split(',').filter_map(|range| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        Some(first.parse().ok()?..=last.parse().ok()?)
-    });
-    ranges.flatten().collect()
+    let numbers = numbers(text.trim(), 1 << 16).unwrap_or_default();
+    numbers.into_iter().map(|number| number as u16).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `linux.memoryPolicy`, as set_mempolicy(2) takes it.
 
-use super::numbers::numbers;
 use crate::error::{Error, Kind, Result};
+use crate::numbers::numbers;
 use crate::spec::MemoryPolicy;
 
 /// A memory policy.

@@ -8,7 +8,6 @@
 
 pub mod memory;
 pub mod namespaces;
-mod numbers;
 pub mod process;
 pub mod scheduling;
 

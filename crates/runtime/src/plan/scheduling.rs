@@ -1,7 +1,7 @@
 //! What the kernel's schedulers are told of the program: words become numbers, and what they would refuse is refused.
 
-use super::numbers::numbers;
 use crate::error::{Error, Kind, Result};
+use crate::numbers::numbers;
 use crate::spec::{CpuAffinity, IoPriority, Scheduler};
 use forgeone_sys::process::{CPUS_MAX, CpuSet, SchedAttr};
 use std::fmt;
