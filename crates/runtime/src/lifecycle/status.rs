@@ -114,10 +114,12 @@ impl Container<'_> {
         if !record.complete {
             return Ok(if self.dir.is_locked()? { Status::Creating } else { Status::Stopped });
         }
+        // Asked first: an init that ends while we look doesn't wait any more, which isn't to say that its program runs.
+        let waits = self.dir.init_waits()?;
         if !self.runtime.is_init(record)? {
             return Ok(Status::Stopped);
         }
-        if self.dir.init_waits()? {
+        if waits {
             return Ok(Status::Created);
         }
         let frozen = Group::open(record.cgroup.clone()).frozen()?;

@@ -14,6 +14,8 @@ const FILE_MAX: usize = crate::bundle::CONFIG_MAX;
 
 const WAITS: &str = "waits";
 
+const RECORD: &str = "state.json";
+
 const OPEN_DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW);
 
 /// The state root.
@@ -110,7 +112,10 @@ impl Root {
 
     /// Removes a container's directory with the files that belong in it.
     pub fn remove(&self, id: &str, dir: &Dir) -> Result<()> {
-        for (name, kind) in fs::read_dir(dir).during(|| "state")? {
+        let mut entries = fs::read_dir(dir).during(|| "state")?;
+        // The record last: without it a container seems to be one that is only being made.
+        entries.sort_by_key(|(name, _)| name == RECORD);
+        for (name, kind) in entries {
             if kind.is_dir() {
                 remove_directory(&dir.path.join(name))?;
                 continue;
@@ -184,9 +189,9 @@ impl Dir {
     /// Replaces `state.json` whole.
     pub fn write(&self, record: &Record) -> Result<()> {
         let mut bytes =
-            serde_json::to_vec(record).map_err(|e| Error::new(Kind::System, format!("state.json: {e}")))?;
+            serde_json::to_vec(record).map_err(|e| Error::new(Kind::System, format!("{RECORD}: {e}")))?;
         bytes.push(b'\n');
-        self.replace("state.json", &bytes).during(|| "state.json")
+        self.replace(RECORD, &bytes).during(|| RECORD)
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
@@ -200,12 +205,12 @@ impl Dir {
 
     /// Reads `state.json`; `None` if create ended before it was written.
     pub fn read(&self) -> Result<Option<Record>> {
-        let bytes = match fs::read_file_at(self, "state.json", FILE_MAX) {
+        let bytes = match fs::read_file_at(self, RECORD, FILE_MAX) {
             Err(e) if e.errno() == Errno::NOENT => return Ok(None),
             read => read?,
         };
         let named = |cause: String| {
-            Error::new(Kind::System, format!("{}: {cause}", self.path.join("state.json").display()))
+            Error::new(Kind::System, format!("{}: {cause}", self.path.join(RECORD).display()))
         };
         let record: Record = json::from_slice(&bytes).map_err(named)?;
         if record.version != super::VERSION {
@@ -266,8 +271,11 @@ impl Dir {
 
     /// Whether init has not executed the program yet: it still holds the lock.
     pub fn init_waits(&self) -> Result<bool> {
-        let fd = fs::openat(self, WAITS, OFlags::RDONLY, Mode::empty())?;
-        // Shared: two who look at the same time must not take each other for init.
-        Ok(!fs::try_flock_shared(&fd)?)
+        match fs::openat(self, WAITS, OFlags::RDONLY, Mode::empty()) {
+            // It has ended, and is being deleted while we look.
+            Err(e) if e.errno() == Errno::NOENT => Ok(false),
+            // Shared: two who look at the same time must not take each other for init.
+            opened => Ok(!fs::try_flock_shared(opened?)?),
+        }
     }
 }
