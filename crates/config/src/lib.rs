@@ -1,31 +1,55 @@
 //! `forgeone-config`: what a container is asked to be.
 //!
-//! The plain types that the other crates share. They hold no logic and touch no system.
+//! [`ContainerConfig`] is made by its [builder](ContainerConfig::builder) or loaded from a file (JSON, YAML, TOML) or
+//! the environment, merged with others, validated and saved. The crate touches nothing but the files that it is given
+//! the names of, and starts nothing.
+//!
+//! ```
+//! use forgeone_config::{ContainerConfig, ResourceLimits};
+//! use std::collections::HashMap;
+//!
+//! let mut config = ContainerConfig::builder()
+//!     .image("my-image")
+//!     .name("my-container")
+//!     .command("/bin/sh")
+//!     .args(vec!["-c", "echo hello"])
+//!     .working_dir("/app")
+//!     .build();
+//!
+//! // Add environment variables
+//! let mut env = HashMap::new();
+//! env.insert("DEBUG".to_string(), "true".to_string());
+//! config.env = Some(env);
+//!
+//! // Add resource limits
+//! config.resource_limits = Some(ResourceLimits {
+//!     cpu_cores: Some(2.0),
+//!     memory_bytes: Some(1024 * 1024 * 512),
+//!     disk_bytes: Some(1024 * 1024 * 1024 * 10),
+//!     network_bps: Some(1024 * 1024 * 10),
+//! });
+//! ```
+//!
+//! # Features
+//! `yaml` and `toml`, both on by default; JSON is always there.
 #![forbid(unsafe_code)]
 
-/// What a container may use; absent means unlimited.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ResourceLimits {
-    /// CPU time, in cores: `0.5` is half of one core's time.
-    pub cpu_cores: Option<f64>,
-    /// Memory, in bytes.
-    pub memory_bytes: Option<u64>,
-    /// Space for written files, in bytes.
-    pub disk_bytes: Option<u64>,
-    /// Network rate in each direction, in bits a second.
-    pub network_bps: Option<u64>,
-}
+mod document;
+pub mod environment;
+mod error;
+pub mod loader;
+mod merge;
+mod model;
+pub mod saver;
+mod suggest;
 
-/// What executes the container's program.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ExecMode {
-    /// The kernel, as a process in the sandbox.
-    #[default]
-    Native,
-    /// The WASM engine's worker, in the sandbox.
-    Wasm,
-    /// A virtual machine monitor, in the sandbox.
-    MicroVm,
-    /// An agent's runner, in the sandbox.
-    Agent,
-}
+pub use document::{Document, Format};
+pub use error::{Error, Kind, Place, Result};
+pub use loader::load_document_from_file;
+pub use loader::{load_config_from_env, load_config_from_file, load_config_from_variables, parse_config};
+pub use merge::merge_configs;
+pub use model::{
+    ContainerConfig, ContainerConfigBuilder, Device, ExecMode, HealthCheck, Mount, MountType, NetworkConfig,
+    NetworkMode, Period, PortMapping, PortProtocol, ResourceLimits, RestartPolicy, Secret, Ulimit, Volume,
+};
+pub use saver::{config_to_string, config_to_variables, save_config_to_env, save_config_to_file};

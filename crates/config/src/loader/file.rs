@@ -1,0 +1,67 @@
+//! From a file or a text.
+
+use crate::document::{Document, Format, MAX_BYTES};
+use crate::{ContainerConfig, Error, Kind, Result};
+use std::fs::File;
+use std::io::Read;
+
+/// Loads a configuration from a file: JSON, YAML or TOML by its extension.
+///
+/// ```no_run
+/// let config = forgeone_config::load_config_from_file("web.yaml")?;
+/// # Ok::<(), forgeone_config::Error>(())
+/// ```
+///
+/// # Errors
+/// A file that can't be read; a text that isn't well-formed, with line and column; a key that isn't known, with the one
+/// that was probably meant, or stands there twice; a wrong type; more than 4 MiB, 32 levels or 200,000 values.
+pub fn load_config_from_file(config_path: &str) -> Result<ContainerConfig> {
+    load_document_from_file(config_path)?.1
+}
+
+/// As [`load_config_from_file`], with the text's tree, which knows the place of each value; the configuration of a
+/// well-formed text may be an error of its own.
+///
+/// # Errors
+/// A file that can't be read, or whose text isn't well-formed.
+pub fn load_document_from_file(config_path: &str) -> Result<(Document, Result<ContainerConfig>)> {
+    let load = |e: Error| e.during(format_args!("load {config_path}"));
+    let format = Format::of_path(config_path).map_err(load)?;
+    let document = read(config_path).and_then(|text| Document::parse(&text, format)).map_err(load)?;
+    let config = document.decode().map_err(load);
+    Ok((document, config))
+}
+
+/// Makes a configuration of a text.
+///
+/// ```
+/// use forgeone_config::{parse_config, Format};
+/// let config = parse_config(r#"{"image": "nginx:1.27", "restart": "on-failure:3"}"#, Format::Json)?;
+/// assert_eq!(config.image, "nginx:1.27");
+/// let error = parse_config(r#"{"imgae": "nginx"}"#, Format::Json).unwrap_err();
+/// assert_eq!(error.to_string(), r#"parse json:1:2: key "imgae" isn't known; did you mean "image"?"#);
+/// # Ok::<(), forgeone_config::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`load_config_from_file`].
+pub fn parse_config(text: &str, format: Format) -> Result<ContainerConfig> {
+    let config = Document::parse(text, format).and_then(|document| document.decode());
+    config.map_err(|e| e.during(format_args!("parse {format}")))
+}
+
+/// The file's text, which may have `MAX_BYTES`.
+fn read(path: &str) -> Result<String> {
+    let system = |e: std::io::Error| Error::new(Kind::System, e.to_string());
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(system)?;
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(system)?;
+    if bytes.len() > MAX_BYTES {
+        return Err(Error::new(Kind::Syntax, format!("it has more than {} MiB", MAX_BYTES >> 20)));
+    }
+    let wrong = |e: std::string::FromUtf8Error| {
+        let at = e.utf8_error().valid_up_to();
+        Error::new(Kind::Syntax, format!("byte {at} and what follows is no UTF-8"))
+    };
+    String::from_utf8(bytes).map_err(wrong)
+}

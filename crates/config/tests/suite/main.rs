@@ -1,0 +1,9 @@
+//! Configurations from the outside: what is read, written, merged and told.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod arbitrary;
+mod environment;
+mod files;
+mod merge;
+mod texts;
