@@ -1,6 +1,7 @@
 //! The crate's error: one line that names the step, the object, the cause and the way out; for what stands in a text
 //! also where.
 
+use crate::Finding;
 use std::fmt;
 
 /// What sort of failure it is.
@@ -12,6 +13,8 @@ pub enum Kind {
     Syntax,
     /// It is well-formed, but no configuration: a key that isn't known, a wrong type.
     Content,
+    /// It is a configuration, but not a valid one: [`Error::findings`] says why.
+    Invalid,
     /// This build or version can't do it.
     Unsupported,
 }
@@ -35,6 +38,7 @@ pub struct Error {
     kind: Kind,
     message: String,
     place: Option<Place>,
+    findings: Vec<Finding>,
 }
 
 /// This crate's result.
@@ -42,11 +46,17 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), place: None }
+        Self { kind, message: message.into(), place: None, findings: Vec::new() }
     }
 
     pub(crate) fn at(self, place: Place) -> Self {
         Self { place: Some(place), ..self }
+    }
+
+    /// What was found, of which something is an error.
+    pub(crate) fn invalid(findings: Vec<Finding>) -> Self {
+        let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        Self { findings, ..Self::new(Kind::Invalid, format!("validate: {}", lines.join("; "))) }
     }
 
     /// The same failure, with what was being done in front.
@@ -66,6 +76,11 @@ impl Error {
     /// Where in the text it is.
     pub fn place(&self) -> Option<&Place> {
         self.place.as_ref()
+    }
+
+    /// All that validation found, warnings too, if that is what failed.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 }
 

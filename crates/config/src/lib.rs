@@ -2,7 +2,7 @@
 //!
 //! [`ContainerConfig`] is made by its [builder](ContainerConfig::builder) or loaded from a file (JSON, YAML, TOML) or
 //! the environment, merged with others, validated and saved. The crate touches nothing but the files that it is given
-//! the names of, and starts nothing.
+//! the names of (and reads how much memory the machine has), and starts nothing.
 //!
 //! ```
 //! use forgeone_config::{ContainerConfig, ResourceLimits};
@@ -42,6 +42,7 @@ mod merge;
 mod model;
 pub mod saver;
 mod suggest;
+pub mod validator;
 
 pub use document::{Document, Format};
 pub use error::{Error, Kind, Place, Result};
@@ -53,3 +54,8 @@ pub use model::{
     NetworkMode, Period, PortMapping, PortProtocol, ResourceLimits, RestartPolicy, Secret, Ulimit, Volume,
 };
 pub use saver::{config_to_string, config_to_variables, save_config_to_env, save_config_to_file};
+pub use validator::{
+    check_config, check_config_on, strict, validate_config, validate_image_format, validate_minimum_entropy,
+    validate_mounts, validate_network_config, validate_resource_limits, validate_volumes, Finding, Host,
+    Severity,
+};

@@ -211,7 +211,7 @@ impl ContainerConfigBuilder {
         self
     }
 
-    /// What was asked for. It isn't validated.
+    /// What was asked for. It isn't validated: see [`validate_config`](crate::validate_config).
     pub fn build(self) -> ContainerConfig {
         self.config
     }

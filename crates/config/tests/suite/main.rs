@@ -6,4 +6,5 @@ mod arbitrary;
 mod environment;
 mod files;
 mod merge;
+mod table;
 mod texts;
