@@ -11,6 +11,7 @@
 //! | [`guest`] | a virtual machine with systemd and cgroup v2, in which tests run that need them |
 //! | [`names`], [`temp`] | names by which things of tests are known; directories that go away |
 //! | [`manual`] | manual pages from the door's help |
+//! | [`results`] | what test runners tell: the sum, and the causes of failures |
 //! | [`programs`], [`elf`] | the programs under test, and what is in them |
 //!
 //! A test is written as if it were alone, and runs in a process of its own (cargo-nextest). It may panic at
@@ -32,6 +33,7 @@ pub mod names;
 pub mod privileged;
 pub mod probe;
 pub mod programs;
+pub mod results;
 pub mod single;
 pub mod skip;
 pub mod temp;

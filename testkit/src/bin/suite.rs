@@ -2,8 +2,8 @@
 //!
 //! Lanes, in this order: the programs under test are built; cargo-nextest runs all tests; cargo runs the
 //! examples of the documentation; the leak detector looks at the machine; a guest with systemd and cgroup v2 runs the
-//! tests that need one. Each tells its minutes. The reasons of the skipped follow, and the last line is the sum:
-//! `N passed, N failed, N skipped`. A test that was skipped is not counted as passed, unless it passed in the guest.
+//! tests that need one. Each tells its minutes. The reasons of the skipped and of the failed follow, a line each, and the
+//! last line is the sum: `N passed, N failed, N skipped`. A test that was skipped is not counted as passed, unless it passed in the guest.
 //! The exit status is 0 if nothing failed and something passed.
 //!
 //! `suite guest [NAME …]` runs the guest alone, with all tests whose names begin so. `suite clients` runs the end-to-end
@@ -14,25 +14,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Instant;
 use testkit::guest::{self, Results};
+use testkit::results::Sum;
 use testkit::{Leaks, Temp, names, programs, skip};
-
-/// How many tests went which way; `passed` still holds the skipped, which return without a failure.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Sum {
-    passed: usize,
-    failed: usize,
-}
-
-impl Sum {
-    const FAILED: Self = Self { passed: 0, failed: 1 };
-
-    fn and(self, other: Self) -> Self {
-        Self { passed: self.passed + other.passed, failed: self.failed + other.failed }
-    }
-}
 
 /// The tests that run in the guest: those of cgroups, which differ with its version, and those of systemd and its services.
 const GUEST: &[&str] = &["cgroup::", "service::", "systemd::", "v2::"];
@@ -45,7 +31,7 @@ fn main() -> ExitCode {
         let names = if names.is_empty() { GUEST } else { &names };
         let (sum, results) = lane("guest", || guest(&programs, names));
         let skipped = results.skipped.into_iter().map(|(name, reason)| (in_guest(&name), reason));
-        return told(sum, &skipped.collect());
+        return told(&sum, &skipped.collect());
     }
     let temp = Temp::new("suite");
     let skips = temp.path().join("skips");
@@ -58,7 +44,7 @@ fn main() -> ExitCode {
     let sum = sum.and(lane("leaks", || machine(&leaks)));
     let mut skipped = reasons(&fs::read_to_string(&skips).unwrap_or_default());
     if only.is_some() {
-        return told(sum, &skipped);
+        return told(&sum, &skipped);
     }
     let (inside, results) = lane("guest", || guest(&programs, GUEST));
     let mut sum = sum.and(inside);
@@ -75,7 +61,7 @@ fn main() -> ExitCode {
             false => drop(skipped.insert(in_guest(&name), reason)),
         }
     }
-    told(sum, &skipped)
+    told(&sum, &skipped)
 }
 
 /// The test binary that runs in the guest, as nextest names it.
@@ -85,14 +71,17 @@ fn in_guest(name: &str) -> String {
     format!("guest {name}")
 }
 
-/// Prints the skipped and the sum.
-fn told(sum: Sum, skipped: &BTreeMap<String, String>) -> ExitCode {
+/// Prints the skipped, the failed and the sum.
+fn told(sum: &Sum, skipped: &BTreeMap<String, String>) -> ExitCode {
     for (name, reason) in skipped {
         println!("skipped: {name}: {reason}");
     }
+    for failed in &sum.failed {
+        println!("failed: {failed}");
+    }
     let passed = sum.passed.saturating_sub(skipped.len());
-    println!("{passed} passed, {} failed, {} skipped", sum.failed, skipped.len());
-    if sum.failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!("{passed} passed, {} failed, {} skipped", sum.failed.len(), skipped.len());
+    if sum.failed.is_empty() && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Runs a part of the suite and tells how long it took.
@@ -104,7 +93,8 @@ fn lane<T>(name: &str, run: impl FnOnce() -> T) -> T {
 }
 
 fn nextest(programs: &[(&'static str, PathBuf)], skips: &Path, only: Option<&str>) -> Sum {
-    let report = target().join("nextest/ci/junit.xml");
+    // Where `.config/nextest.toml` has it, whatever CARGO_TARGET_DIR says.
+    let report = programs::workspace().join("target/nextest/ci/junit.xml");
     if report.exists() {
         fs::remove_file(&report).expect("remove the old report");
     }
@@ -126,23 +116,16 @@ fn nextest(programs: &[(&'static str, PathBuf)], skips: &Path, only: Option<&str
     command.env(skip::SKIPS, skips).envs(programs.iter().cloned());
     command.env(names::SUITE, std::process::id().to_string());
     let status = command.status().expect("run cargo nextest");
-    let sum = fs::read_to_string(&report).ok().and_then(|report| counted(&report)).unwrap_or_default();
-    if !status.success() && sum.failed == 0 {
-        println!("failed: cargo nextest: {status}");
-        return sum.and(Sum::FAILED);
-    }
-    sum
+    let report = fs::read_to_string(&report).unwrap_or_default();
+    ended("cargo nextest", status, Sum::of_nextest(&report).unwrap_or_default())
 }
 
-/// The sum in the first tag of a JUnit report.
-fn counted(report: &str) -> Option<Sum> {
-    let tag = report.split_once("<testsuites ")?.1.split_once('>')?.0;
-    let number = |name: &str| {
-        let value = tag.split_once(&format!("{name}=\""))?.1.split_once('"')?.0;
-        value.parse::<usize>().ok()
-    };
-    let failed = number("failures")? + number("errors")?;
-    Some(Sum { passed: number("tests")?.checked_sub(failed)?, failed })
+/// A runner that fails without a test that does counts as one.
+fn ended(runner: &str, status: ExitStatus, sum: Sum) -> Sum {
+    match status.success() || !sum.failed.is_empty() {
+        true => sum,
+        false => sum.and(Sum::failure(runner, &status.to_string())),
+    }
 }
 
 fn examples(programs: &[(&'static str, PathBuf)]) -> Sum {
@@ -152,32 +135,17 @@ fn examples(programs: &[(&'static str, PathBuf)]) -> Sum {
     let output = output.expect("run cargo test --doc");
     let text = String::from_utf8_lossy(&output.stdout);
     print!("{text}");
-    let sum = text.lines().filter_map(result).fold(Sum::default(), Sum::and);
-    if !output.status.success() && sum.failed == 0 {
-        println!("failed: cargo test --doc: {}", output.status);
-        return sum.and(Sum::FAILED);
-    }
-    sum
-}
-
-/// Reads libtest's `test result: ok. 3 passed; 0 failed; …`.
-fn result(line: &str) -> Option<Sum> {
-    let counts = line.strip_prefix("test result: ")?.split_once(". ")?.1;
-    let number = |what: &str| {
-        let part = counts.split("; ").find(|part| part.ends_with(what))?;
-        part.split(' ').next()?.parse().ok()
-    };
-    Some(Sum { passed: number("passed")?, failed: number("failed")? })
+    ended("cargo test --doc", output.status, Sum::of_libtest(&text))
 }
 
 /// The leak detector over the whole suite counts as one test.
 fn machine(leaks: &Leaks) -> Sum {
     let left = leaks.left();
     if left.is_empty() {
-        return Sum { passed: 1, failed: 0 };
+        return Sum { passed: 1, failed: Vec::new() };
     }
-    println!("failed: left behind by the suite:\n  {}", left.join("\n  "));
-    Sum::FAILED
+    println!("left behind by the suite:\n  {}", left.join("\n  "));
+    Sum::failure("left behind by the suite", &left.join(", "))
 }
 
 /// Runs the tests of these names in the guest; where there can't be one, that is one skipped test. As everywhere, the
@@ -194,11 +162,12 @@ fn guest(programs: &[(&'static str, PathBuf)], names: &[&str]) -> (Sum, Results)
         skipped: [("all".to_owned(), reason)].into(),
         ..Results::default()
     });
+    let mut sum = Sum { passed: results.passed.len() + results.skipped.len(), failed: Vec::new() };
     for (name, said) in &results.failed {
         println!("failed: {}\n{said}", in_guest(name));
+        sum = sum.and(Sum::failure(&in_guest(name), said));
     }
-    let passed = results.passed.len() + results.skipped.len();
-    (Sum { passed, failed: results.failed.len() }, results)
+    (sum, results)
 }
 
 /// `<binary> <test>: <reason>` a line; a test that skips twice counts once, with its first reason.
@@ -210,30 +179,9 @@ fn reasons(lines: &str) -> BTreeMap<String, String> {
     reasons
 }
 
-fn target() -> PathBuf {
-    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    programs::workspace().join(named.unwrap_or("target".into()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_report_of_nextest_is_counted() {
-        let report = r#"<?xml version="1.0"?>
-<testsuites name="nextest-run" tests="24" failures="2" errors="1" uuid="x" time="1.0">
-    <testsuite name="testkit" tests="9" disabled="0" errors="0" failures="0">"#;
-        assert_eq!(counted(report), Some(Sum { passed: 21, failed: 3 }));
-        assert_eq!(counted("<html>"), None);
-    }
-
-    #[test]
-    fn the_results_of_libtest_are_counted() {
-        let line = "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out";
-        assert_eq!(result(line), Some(Sum { passed: 3, failed: 1 }));
-        assert_eq!(result("running 3 tests"), None);
-    }
 
     #[test]
     fn each_skipped_test_counts_once() {
