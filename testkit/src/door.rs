@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a command of the runtime may take on a loaded machine.
+/// How long a command of the runtime, or what happens by itself, may take on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Variables of the caller that would change what the runtime does.
@@ -201,12 +201,12 @@ impl Output {
     }
 }
 
-/// Waits for what happens by itself, without a fixed sleep; panics after 30 seconds.
+/// Waits for what happens by itself, without a fixed sleep; panics after two minutes.
 #[track_caller]
 pub fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
     let start = Instant::now();
     while !happened() {
-        assert!(start.elapsed() < Duration::from_secs(30), "not within 30 seconds: {what}");
+        assert!(start.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

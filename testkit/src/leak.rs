@@ -22,7 +22,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long the kernel may take to finish what was removed: killed processes, cgroups of the dying.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(30);
 
 /// Stands in front of what is told of a thing but doesn't make it another.
 const MAY_CHANGE: &str = ": ";
@@ -86,7 +86,7 @@ impl Leaks {
         self.now().into_iter().filter(|line| !before.contains(&key(line))).collect()
     }
 
-    /// What is there and was not before, after at most five seconds of grace.
+    /// What is there and was not before, after half a minute of grace at most.
     pub fn left(&self) -> Vec<String> {
         let start = Instant::now();
         loop {
@@ -167,10 +167,12 @@ struct Process {
     start: u64,
 }
 
-/// Dead orphans don't count: the machine's init reaps them when it comes round.
+/// Dead orphans don't count: the machine's init, or who has taken its place (a subreaper), reaps them when it comes
+/// round, or never.
 fn processes(mark: &Mark) -> Vec<String> {
     let all = all_processes();
-    let count = all.values().filter(|process| !(process.state == 'Z' && process.parent == 1));
+    let theirs = |process: &Process| process.parent == 1 || !descends(process.pid, &all);
+    let count = all.values().filter(|process| !(process.state == 'Z' && theirs(process)));
     let ours = count.filter(|process| descends(process.pid, &all) || bears(process.pid, mark));
     // What may change while it lives (name, state) comes last and is not compared.
     let show =

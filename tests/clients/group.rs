@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use testkit::{eventually, names};
 
 /// How long the processes of all the groups may take to go.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(60);
 
 /// It isn't made, but removed with all below it: clients leave it, as they do with runc.
 #[derive(Debug)]

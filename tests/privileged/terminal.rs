@@ -41,7 +41,7 @@ impl Seat {
         let start = Instant::now();
         while !self.text.contains(expected) {
             let open = self.read();
-            let ended = !open || start.elapsed() > Duration::from_secs(30);
+            let ended = !open || start.elapsed() > Duration::from_secs(120);
             assert!(
                 !ended || self.text.contains(expected),
                 "no {expected:?} in {:?}, open: {open}",
