@@ -211,6 +211,22 @@ pub fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
     }
 }
 
+/// Does what is a matter of luck `rounds` times, or as often as half a minute allows on a busy machine, and on until it
+/// has succeeded once; panics after four minutes without that.
+#[track_caller]
+pub fn repeatedly(rounds: u32, mut attempt: impl FnMut(u32) -> bool) {
+    let start = Instant::now();
+    let mut succeeded = false;
+    for round in 0.. {
+        let enough = round >= rounds || start.elapsed() > Duration::from_secs(30);
+        if enough && succeeded {
+            return;
+        }
+        assert!(!enough || start.elapsed() < 2 * LIMIT, "not once in {round} rounds");
+        succeeded |= attempt(round);
+    }
+}
+
 /// Waits for the end; a child that takes too long is killed.
 fn wait(child: &mut Child) -> Option<ExitStatus> {
     let start = Instant::now();

@@ -39,7 +39,7 @@ pub mod skip;
 pub mod temp;
 
 pub use bundle::Bundle;
-pub use door::{Door, Output, eventually};
+pub use door::{Door, Output, eventually, repeatedly};
 pub use elf::Elf;
 pub use leak::Leaks;
 pub use programs::forgeone;

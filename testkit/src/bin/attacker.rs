@@ -5,7 +5,7 @@
 //! | `exe PATH [KILL-PID]` | everything that could make the file behind `PATH` (`/proc/1/exe`) writable; once more after `KILL-PID` was killed |
 //! | `race FILE` | until `FILE` is there: the same for the executables of all other processes, and a look behind their `root`, `cwd` and `fd` |
 //!
-//! Both answer with JSON on the standard output. Nothing succeeds silently: what was opened for writing is written
+//! Both answer with JSON on the standard output; `race` begins with an empty line when it has held an executable. Nothing succeeds silently: what was opened for writing is written
 //! to, so that the host's file would change.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
@@ -142,7 +142,11 @@ fn race(stop: &Path, report: &mut Report) {
             if name == own || !name.bytes().all(|byte| byte.is_ascii_digit()) {
                 continue;
             }
+            let before = report.seen;
             exe(&pid.path().join("exe"), None, report);
+            if before == 0 && report.seen > 0 {
+                println!();
+            }
             behind(&pid.path(), mark.trim_start_matches('/'), report);
         }
     }
