@@ -48,9 +48,9 @@ pub struct RootfsPlan {
     pub rootless: bool,
     /// In the order of `mounts`.
     pub mounts: Vec<MountPlan>,
-    /// Device nodes to make, the defaults first; none where `/dev` is a bind mount.
+    /// Device nodes to make, the defaults first; none where `/dev` is the host's.
     pub devices: Vec<DevicePlan>,
-    /// Symbolic links to make in `/dev`; none where `/dev` is a bind mount.
+    /// Symbolic links to make in `/dev`; none where `/dev` is the host's.
     pub symlinks: Vec<Symlink>,
     /// Paths that can't be read, each once.
     pub masked_paths: Vec<String>,
@@ -140,6 +140,17 @@ pub enum MountKind {
         /// The file system's own options.
         data: Vec<String>,
     },
+}
+
+impl MountKind {
+    /// Whether what is changed in it is changed on the host: a bind, or devtmpfs, of which there is one.
+    fn is_the_hosts(&self) -> bool {
+        match self {
+            Self::Bind { .. } => true,
+            Self::Filesystem(filesystem) => filesystem.fstype == "devtmpfs",
+            Self::Cgroup { .. } | Self::Remount { .. } => false,
+        }
+    }
 }
 
 /// A file system to mount.
@@ -243,14 +254,15 @@ pub fn plan(spec: &Spec, bundle: &Path, options: &Options) -> Result<(RootfsPlan
     }
     without_nul("root.path", &root.path)?;
     let mut warnings = Vec::new();
-    let path = bundle.join(&root.path);
+    // As `state` shows it: without `.` and a trailing slash.
+    let path: PathBuf = bundle.join(&root.path).components().collect();
     let mounts = spec
         .mounts
         .iter()
         .enumerate()
         .map(|(i, mount)| mount::plan(i, mount, linux, [bundle, &path], options, &mut warnings))
         .collect::<Result<Vec<_>>>()?;
-    let own_dev = !mounts.iter().any(|m| m.destination == "/dev" && matches!(m.kind, MountKind::Bind { .. }));
+    let own_dev = !mounts.iter().any(|m| m.destination == "/dev" && m.kind.is_the_hosts());
     let devices = devices::plan(&linux.devices)?;
     let plan = RootfsPlan {
         path,
