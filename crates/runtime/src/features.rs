@@ -22,6 +22,11 @@ const HOOKS: &[&str] =
 /// Namespace types of `linux.namespaces`.
 const NAMESPACES: &[&str] = &["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"];
 
+/// Annotations by which a config changes what is done, for those who take configs from strangers; a dot at the end
+/// stands for all that begin so.
+const UNSAFE_ANNOTATIONS: &[&str] =
+    &["io.forgeone.", "module.wasm.image/variant", "org.systemd.property.", "run.oci.handler"];
+
 /// The document that `features` prints; annotations name the runtime and, where it is known, its commit.
 pub fn document(version: &str, commit: Option<&str>) -> Value {
     let mut annotations = json!({ "io.forgeone.version": version });
@@ -35,6 +40,7 @@ pub fn document(version: &str, commit: Option<&str>) -> Value {
         "mountOptions": fs::known_options().collect::<Vec<_>>(),
         "linux": linux(),
         "annotations": annotations,
+        "potentiallyUnsafeConfigAnnotations": UNSAFE_ANNOTATIONS,
     })
 }
 
@@ -95,11 +101,21 @@ mod tests {
     }
 
     #[test]
+    fn annotations_that_choose_an_engine_are_named() {
+        let named = |key: &str| {
+            UNSAFE_ANNOTATIONS.iter().any(|a| *a == key || a.ends_with('.') && key.starts_with(a))
+        };
+        assert!(crate::plan::ENGINE_ANNOTATIONS.into_iter().all(named));
+    }
+
+    #[test]
     fn the_oracle_reads_it() {
         let text = serde_json::to_vec(&document("0.1.0", None)).unwrap();
         let features: oci_spec::runtime::Features = serde_json::from_slice(&text).unwrap();
         assert_eq!(features.oci_version_min(), VERSION_MIN);
         assert_eq!(features.oci_version_max(), VERSION);
+        let annotations = features.potentially_unsafe_config_annotations().as_deref().unwrap_or_default();
+        assert_eq!(annotations, UNSAFE_ANNOTATIONS);
     }
 
     #[test]

@@ -251,7 +251,8 @@ pub fn personality(linux: &Linux) -> Result<Option<u32>> {
 }
 
 /// Annotations that choose an engine: ForgeOne's own, crun's, and those of WASM images.
-const ENGINE_ANNOTATIONS: [&str; 3] = ["io.forgeone.engine", "run.oci.handler", "module.wasm.image/variant"];
+pub const ENGINE_ANNOTATIONS: [&str; 3] =
+    ["io.forgeone.engine", "run.oci.handler", "module.wasm.image/variant"];
 
 /// The engine that the annotations choose.
 ///
