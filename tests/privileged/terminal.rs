@@ -261,7 +261,10 @@ fn run_in_a_terminal_is_transparent() {
     if !privileged::root() || !privileged::program("setsid", "util-linux") {
         return;
     }
-    let bundle = terminal(Bundle::busybox().args(["sh", "-i"]));
+    // What the config says of the size is for a terminal that is nobody's.
+    let bundle = terminal(Bundle::busybox().args(["sh", "-i"])).edit(|config| {
+        config["process"]["consoleSize"] = json!({ "height": 33, "width": 101 });
+    });
     let door = Door::new();
     let id = door.id("run");
     let (child, mut seat, peer) = seated(&door, &["run", "--bundle", dir(&bundle), &id]);

@@ -110,7 +110,7 @@ fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decisi
         systemd: manager.as_mut().map(Manager::facts).transpose()?,
     };
     let (mut plan, warnings) = plan::make(id, &bundle, &layout, plan_options)?;
-    if plan.process.console_size.is_none() {
+    if options.console_size.is_some() {
         plan.process.console_size.clone_from(&options.console_size);
     }
     let engine = engine::of(plan.exec_mode)?;

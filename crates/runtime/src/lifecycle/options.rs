@@ -41,7 +41,7 @@ pub struct CreateOptions {
     pub notify_socket: Option<OsString>,
     /// Whether the caller of `run` goes away at once, so that nobody relays a terminal; `create` always does.
     pub detach: bool,
-    /// Size of the program's terminal where the config says none.
+    /// Size of the terminal that the program's is joined to, whatever the config says; unknown without one.
     pub console_size: Option<ConsoleSize>,
 }
 
