@@ -12,7 +12,7 @@
 //! part of a variable's name (an empty one, one with `=`) stands in the JSON object.
 //!
 //! The runtime's own variables are no fields: `FORGEONE_ROOT`, `FORGEONE_DATA_ROOT`, `FORGEONE_LOG…`,
-//! `FORGEONE_PLUGIN_…`, `FORGEONE_CONFIG…`, `FORGEONE_NODE_…`, `FORGEONE_LIBEXEC`, and those of the project's tests:
+//! `FORGEONE_PLUGIN_…`, `FORGEONE_CONFIG…`, `FORGEONE_NODE_…`, and those of the project's tests:
 //! `FORGEONE_TEST…`, `FORGEONE_BENCH_…` and `FORGEONE_…_BIN`. Any other variable with the prefix is an error.
 
 use crate::model::{Shape, FIELDS};
@@ -21,19 +21,8 @@ use crate::model::{Shape, FIELDS};
 pub(crate) const PREFIX: &str = "FORGEONE_";
 
 /// The runtime's own, without the prefix; a `*` stands for the rest of a name.
-const RESERVED: &[&str] = &[
-    "ROOT",
-    "DATA_ROOT",
-    "LOG*",
-    "PLUGIN_*",
-    "CONFIG*",
-    "NODE_*",
-    "LIBEXEC",
-    "TEST*",
-    "BENCH_*",
-    "SUITE*",
-    "SKIP*",
-];
+const RESERVED: &[&str] =
+    &["ROOT", "DATA_ROOT", "LOG*", "PLUGIN_*", "CONFIG*", "NODE_*", "TEST*", "BENCH_*", "SUITE*", "SKIP*"];
 
 /// Whose a variable is.
 #[derive(Debug, PartialEq, Eq)]

@@ -34,6 +34,7 @@
 //! `yaml` and `toml`, both on by default; JSON is always there.
 #![forbid(unsafe_code)]
 
+mod diff;
 mod document;
 pub mod environment;
 mod error;
@@ -43,7 +44,9 @@ mod model;
 pub mod saver;
 mod suggest;
 pub mod validator;
+mod version;
 
+pub use diff::{diff_configs, json_patch, Change};
 pub use document::{Document, Format};
 pub use error::{Error, Kind, Place, Result};
 pub use loader::load_document_from_file;
@@ -59,3 +62,4 @@ pub use validator::{
     validate_mounts, validate_network_config, validate_resource_limits, validate_volumes, Finding, Host,
     Severity,
 };
+pub use version::VERSION;

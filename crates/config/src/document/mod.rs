@@ -196,6 +196,13 @@ impl Document {
         place(&self.text, self.root.find(path).at)
     }
 
+    /// Takes a key of the outermost object away.
+    pub(crate) fn take(&mut self, key: &str) -> Option<Node> {
+        let Value::Map(entries) = &mut self.root.value else { return None };
+        let at = entries.iter().position(|entry| entry.key == key)?;
+        Some(entries.remove(at).node)
+    }
+
     pub(crate) fn error(&self, fault: Fault) -> Error {
         located(&self.text, fault)
     }

@@ -1,6 +1,7 @@
 //! From a file or a text.
 
 use crate::document::{Document, Format, MAX_BYTES};
+use crate::version;
 use crate::{ContainerConfig, Error, Kind, Result};
 use std::fs::File;
 use std::io::Read;
@@ -27,8 +28,8 @@ pub fn load_config_from_file(config_path: &str) -> Result<ContainerConfig> {
 pub fn load_document_from_file(config_path: &str) -> Result<(Document, Result<ContainerConfig>)> {
     let load = |e: Error| e.during(format_args!("load {config_path}"));
     let format = Format::of_path(config_path).map_err(load)?;
-    let document = read(config_path).and_then(|text| Document::parse(&text, format)).map_err(load)?;
-    let config = document.decode().map_err(load);
+    let mut document = read(config_path).and_then(|text| Document::parse(&text, format)).map_err(load)?;
+    let config = version::decode(&mut document).map_err(load);
     Ok((document, config))
 }
 
@@ -46,7 +47,7 @@ pub fn load_document_from_file(config_path: &str) -> Result<(Document, Result<Co
 /// # Errors
 /// As [`load_config_from_file`].
 pub fn parse_config(text: &str, format: Format) -> Result<ContainerConfig> {
-    let config = Document::parse(text, format).and_then(|document| document.decode());
+    let config = Document::parse(text, format).and_then(|mut document| version::decode(&mut document));
     config.map_err(|e| e.during(format_args!("parse {format}")))
 }
 

@@ -2,6 +2,7 @@
 
 use super::tree;
 use crate::document::{write, Format};
+use crate::version::marked;
 use crate::{ContainerConfig, Error, Kind, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -16,7 +17,8 @@ use std::path::{Path, PathBuf};
 /// Another format; a directory that can't be written; a number that is infinite or none.
 pub fn save_config_to_file(config: &ContainerConfig, config_path: &str, format: &str) -> Result<()> {
     let save = |e: Error| e.during(format_args!("save {config_path}"));
-    let text = Format::named(format).and_then(|format| write(&tree(config)?, format)).map_err(save)?;
+    let text =
+        Format::named(format).and_then(|format| write(&marked(tree(config)?), format)).map_err(save)?;
     let system = |e: io::Error| save(Error::new(Kind::System, e.to_string()));
     replace(Path::new(config_path), text.as_bytes()).map_err(system)
 }
@@ -26,7 +28,9 @@ pub fn save_config_to_file(config: &ContainerConfig, config_path: &str, format: 
 /// # Errors
 /// A format that was left out of this build; a number that is infinite or none.
 pub fn config_to_string(config: &ContainerConfig, format: Format) -> Result<String> {
-    tree(config).and_then(|tree| write(&tree, format)).map_err(|e| e.during(format_args!("write {format}")))
+    tree(config)
+        .and_then(|tree| write(&marked(tree), format))
+        .map_err(|e| e.during(format_args!("write {format}")))
 }
 
 /// Writes beside the file, and gives it its name when all of it is on the disk.

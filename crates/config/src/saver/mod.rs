@@ -10,7 +10,7 @@ use crate::{ContainerConfig, Error, Kind, Result};
 use serde_json::Value;
 
 /// A configuration as a JSON value. JSON has no infinite number and would make `null` of it, so that it would be gone.
-fn tree(config: &ContainerConfig) -> Result<Value> {
+pub(crate) fn tree(config: &ContainerConfig) -> Result<Value> {
     let cores = config.resource_limits.as_ref().and_then(|limits| limits.cpu_cores);
     for (name, number) in [("minimum_entropy", config.minimum_entropy), ("resource_limits.cpu_cores", cores)]
     {

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod arbitrary;
+mod diff;
 mod environment;
 mod files;
 mod merge;
 mod table;
 mod texts;
+mod version;
