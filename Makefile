@@ -14,6 +14,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 HOST = $(or $(shell PATH='$(PATH)' rustc --print host-tuple 2>/dev/null),$(shell uname -m)-unknown-linux-gnu)
 DOOR = $(CARGO_TARGET_DIR)/$(HOST)/release/forgeone
 SHARE = $(dir $(DOOR))share
+HELPER = $(dir $(DOOR))forgeone-image
 PROFILE := --locked --profile ci
 
 help: ## list what can be made
@@ -25,6 +26,10 @@ run: build ## build the release and run a container from the built-in image
 build: ## build the release of forgeone
 	@.ci/prepare build
 	@.ci/lane build cargo build --locked --release --package forgeone
+
+helpers: ## build the programs that the door hands work on to
+	@.ci/prepare build
+	@.ci/lane helpers cargo build --locked --release --package forgeone-image
 
 test: ## install what the tests need (as root; otherwise name it), run everything, tell the sum
 	@.ci/prepare test
@@ -59,9 +64,11 @@ man: build ## write manual pages and shell completions below target/.../release/
 	@cargo run --quiet $(PROFILE) --package testkit --bin manual -- $(DOOR) $(SHARE) </dev/null
 
 install: ## install below PREFIX (/usr/local), inside DESTDIR if set
-	@if type cargo >/dev/null 2>&1; then $(MAKE) man; fi
+	@if type cargo >/dev/null 2>&1; then $(MAKE) man helpers; fi
 	install -D -m 0755 $(DOOR) $(DESTDIR)$(PREFIX)/bin/forgeone
 	install -d -m 0755 $(DESTDIR)$(PREFIX)/libexec/forgeone
+	@test -e $(HELPER) || echo 'without forgeone config: make helpers builds what it needs'
+	@test ! -e $(HELPER) || install -m 0755 $(HELPER) $(DESTDIR)$(PREFIX)/libexec/forgeone
 	@test -d $(SHARE) || echo 'without manual pages and completion: make man writes them'
 	@test ! -d $(SHARE) || (cd $(SHARE) && find . -type f) | while read -r file; do \
 		install -D -m 0644 $(SHARE)/$$file $(DESTDIR)$(PREFIX)/share/$$file; done
@@ -69,4 +76,4 @@ install: ## install below PREFIX (/usr/local), inside DESTDIR if set
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: help run build test test-clients test-vm test-vm-full check bench man install clean
+.PHONY: help run build helpers test test-clients test-vm test-vm-full check bench man install clean

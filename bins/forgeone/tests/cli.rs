@@ -28,6 +28,7 @@ const COMMANDS: &[&str] = &[
     "ps",
     "spec",
     "features",
+    "config",
     "completion",
 ];
 

@@ -221,6 +221,12 @@ it to your needs. A file that exists is not overwritten.
         ..plain("features", "show as JSON what this runtime implements", commands::features::run)
     },
     Command {
+        words: &["<command>", "[arguments...]"],
+        verbatim: Some(1),
+        text: "'forgeone config help' lists the commands: validate, show, merge, diff.",
+        ..plain("config", "check, show, merge and compare configurations", commands::config::run)
+    },
+    Command {
         words: &["<shell>", "[words...]"],
         verbatim: Some(1),
         text: "\

@@ -2,6 +2,7 @@
 //! exit status.
 
 pub(crate) mod completion;
+pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod events;

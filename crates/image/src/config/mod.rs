@@ -1,0 +1,124 @@
+//! `forgeone config …`: configurations from the command line, a command a file.
+
+mod diff;
+mod merge;
+mod show;
+mod validate;
+
+use crate::failure::Failure;
+use forgeone_config::{ContainerConfig, Format, config_to_string, config_to_variables};
+use std::ffi::OsString;
+use std::io::Write;
+
+/// A command of `forgeone config`.
+struct Command {
+    name: &'static str,
+    about: &'static str,
+    help: &'static str,
+    /// The exit status of its failures.
+    failure: u8,
+    /// Carries it out; `None` if help is asked for.
+    run: fn(Vec<OsString>) -> Result<Option<u8>, Failure>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "validate",
+        about: "tell all that is wrong with configurations",
+        help: validate::HELP,
+        failure: 2,
+        run: validate::run,
+    },
+    Command {
+        name: "show",
+        about: "show a configuration, or turn it into another format",
+        help: show::HELP,
+        failure: 1,
+        run: show::run,
+    },
+    Command {
+        name: "merge",
+        about: "show what configurations come to, each over the ones before it",
+        help: merge::HELP,
+        failure: 1,
+        run: merge::run,
+    },
+    Command {
+        name: "diff",
+        about: "show what differs between two configurations",
+        help: diff::HELP,
+        failure: 2,
+        run: diff::run,
+    },
+];
+
+/// The exit status of a command that doesn't exist, as the door's.
+const UNKNOWN: u8 = 3;
+
+/// Carries out the command that the first word names; the exit status.
+pub(crate) fn run(words: Vec<OsString>) -> Result<u8, Failure> {
+    let mut words = words.into_iter();
+    let name = words.next().unwrap_or_else(|| "help".into());
+    if name == "help" || name == "--help" || name == "-h" {
+        print(&overview())?;
+        return Ok(0);
+    }
+    let Some(command) = COMMANDS.iter().find(|command| name == command.name) else {
+        let name = name.to_string_lossy();
+        let unknown = format!("config: unknown command {}; see 'forgeone config help'", name.escape_debug());
+        return Err(Failure::new(unknown).with_status(UNKNOWN));
+    };
+    match (command.run)(words.collect()) {
+        Ok(Some(status)) => Ok(status),
+        Ok(None) => {
+            print(&format!("{}\n\nusage: forgeone config {}", command.about, command.help))?;
+            Ok(0)
+        }
+        Err(failure) => {
+            Err(failure.during(format_args!("config {}", command.name)).with_status(command.failure))
+        }
+    }
+}
+
+fn overview() -> String {
+    let mut text =
+        "work with configurations of containers\n\nusage: forgeone config <command> [options] <files>\n\n\
+        commands:\n"
+            .to_owned();
+    for command in COMMANDS {
+        text.push_str(&format!("  {:<10} {}\n", command.name, command.about));
+    }
+    text.push_str(
+        "\n'forgeone config <command> --help' tells more. Files are JSON, YAML or TOML by their extension.\n",
+    );
+    text
+}
+
+/// Writes to standard output.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+/// The values of `--format` of what shows a configuration.
+const FORMATS: &[&str] = &["yaml", "json", "toml", "env"];
+
+/// A configuration in one of [`FORMATS`].
+fn shown(config: &ContainerConfig, format: &str) -> Result<String, Failure> {
+    if format != "env" {
+        return Ok(config_to_string(config, Format::named(format)?)?);
+    }
+    let variables = config_to_variables(config)?;
+    Ok(variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect())
+}
+
+/// A value as a shell reads it.
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,@%+".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', "'\\''"))
+}

@@ -1,0 +1,57 @@
+//! `validate`: all findings of all files, each with its line.
+
+use super::print;
+use crate::arguments::Arguments;
+use crate::failure::Failure;
+use forgeone_config::{Document, Finding, Severity, check_config, load_document_from_file, strict};
+use serde_json::{Value, json};
+use std::ffi::OsString;
+
+pub(super) const HELP: &str = "\
+validate [options] <files...>
+
+Each finding is a line: file, line and column, how bad it is, which value, why,
+and the way out. Limits are compared with what this machine has. The exit status
+is 0 if there are only warnings, 1 if there are errors, 2 if a file can't be read.
+
+options:
+      --strict                   warnings are errors
+      --format FORMAT            text or json (text)
+";
+
+pub(super) fn run(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
+    let read = Arguments::read(words, &["strict"], &["format"], (1, usize::MAX))?;
+    let Some(arguments) = read else { return Ok(None) };
+    let json = arguments.choice("format", &["text", "json"])? == "json";
+    let (mut text, mut values, mut failed) = (String::new(), Vec::new(), false);
+    for file in arguments.words() {
+        let (document, config) = load_document_from_file(file)?;
+        let mut findings = check_config(&config?);
+        if arguments.switch("strict") {
+            findings = strict(findings);
+        }
+        failed |= findings.iter().any(|finding| finding.severity == Severity::Error);
+        for finding in &findings {
+            let place = document.place_of(&finding.path);
+            text.push_str(&format!("{file}:{}:{}: {finding}\n", place.line, place.column));
+            values.push(value(file, finding, &document));
+        }
+    }
+    print(&if json { format!("{:#}\n", Value::from(values)) } else { text })?;
+    Ok(Some(u8::from(failed)))
+}
+
+fn value(file: &str, finding: &Finding, document: &Document) -> Value {
+    let place = document.place_of(&finding.path);
+    json!({
+        "file": file,
+        "line": place.line,
+        "column": place.column,
+        "severity": finding.severity.to_string(),
+        "code": finding.code,
+        "path": finding.path,
+        "value": finding.value,
+        "reason": finding.reason,
+        "help": finding.help,
+    })
+}

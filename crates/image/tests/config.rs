@@ -1,0 +1,171 @@
+//! `forgeone config`: what it says, and its exit statuses, started as the door starts it.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use testkit::{Temp, programs};
+
+const WEB: &str = "image: nginx:1.27
+name: web
+env: {LEVEL: info}
+resource_limits: {cpu_cores: 0.01, memory_bytes: 67108864, disk_bytes: 1000000, network_bps: 1000000}
+";
+
+/// A directory with `web.yaml`, in which commands are run.
+struct Place(Temp);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(Temp::new("config"));
+        place.write("web.yaml", WEB);
+        place
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.0.path().join(name), text).unwrap();
+    }
+
+    fn run(&self, program: &Path, words: &[&str]) -> (i32, String, String) {
+        let mut command = Command::new(program);
+        command.args(words).current_dir(self.0.path()).env_clear().stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    }
+
+    fn config(&self, words: &[&str]) -> (i32, String, String) {
+        self.run(Path::new(env!("CARGO_BIN_EXE_forgeone-image")), &[&["config"], words].concat())
+    }
+
+    /// What a command that succeeds prints.
+    fn ok(&self, words: &[&str]) -> String {
+        let (status, out, err) = self.config(words);
+        assert_eq!((status, err.as_str()), (0, ""), "{words:?}: {out}");
+        out
+    }
+}
+
+fn answer(status: i32, out: &str, err: &str) -> (i32, String, String) {
+    (status, out.to_owned(), err.to_owned())
+}
+
+#[test]
+fn validate_tells_all_findings_with_their_lines() {
+    let place = Place::new();
+    assert_eq!(place.ok(&["validate", "web.yaml"]), "");
+    place.write("bad.yaml", &WEB.replace("name: web", "name: -web").replace("cpu_cores: 0.01, ", ""));
+    let (status, out, err) = place.config(&["validate", "web.yaml", "bad.yaml"]);
+    let lines: Vec<_> = out.lines().collect();
+    assert_eq!((status, lines.len(), err.as_str()), (1, 2, ""), "{out}");
+    assert!(lines[0].starts_with("bad.yaml:2:7: error: name: \"-web\": "), "{out}");
+    assert!(
+        lines[1].starts_with("bad.yaml:4:18: warning: resource_limits.cpu_cores: CPU time has no limit"),
+        "{out}"
+    );
+    place.write("warned.yaml", &WEB.replace("cpu_cores: 0.01, ", ""));
+    assert_eq!(place.config(&["validate", "warned.yaml"]).0, 0);
+    let (status, out, _) = place.config(&["validate", "--strict", "warned.yaml"]);
+    assert!(status == 1 && out.contains(": error: resource_limits.cpu_cores: "), "{out}");
+    let (status, out, _) = place.config(&["validate", "--format", "json", "bad.yaml"]);
+    let findings: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((status, &findings[0]["path"], &findings[0]["line"]), (1, &"name".into(), &2.into()));
+}
+
+#[test]
+fn what_is_no_configuration_is_told_with_its_line() {
+    let place = Place::new();
+    place.write("typo.yaml", "image: nginx\nnetwrok: {mode: host}\n");
+    let err = "load typo.yaml:2:1: key \"netwrok\" isn't known; did you mean \"network\"?\n \
+        2 | netwrok: {mode: host}\n   | ^\n";
+    for (command, status) in [("validate", 2), ("show", 1), ("merge", 1)] {
+        let expected = answer(status, "", &format!("forgeone: config {command}: {err}"));
+        assert_eq!(place.config(&[command, "typo.yaml"]), expected);
+    }
+    let expected = answer(2, "", &format!("forgeone: config diff: {err}"));
+    assert_eq!(place.config(&["diff", "web.yaml", "typo.yaml"]), expected);
+}
+
+#[test]
+fn show_turns_each_format_into_each() {
+    let place = Place::new();
+    let yaml = place.ok(&["show", "web.yaml"]);
+    for format in ["json", "toml", "yaml"] {
+        let name = format!("again.{format}");
+        place.write(&name, &place.ok(&["show", "--format", format, "web.yaml"]));
+        assert_eq!(place.ok(&["show", &name]), yaml, "{format}");
+        assert_eq!(place.ok(&["diff", "web.yaml", &name]), "");
+    }
+    let variables = place.ok(&["show", "--format=env", "web.yaml"]);
+    assert!(variables.contains("FORGEONE_IMAGE=nginx:1.27\n"), "{variables}");
+    assert!(variables.contains("FORGEONE_RESOURCE_LIMITS='{\"cpu_cores\":0.01,"), "{variables}");
+}
+
+#[test]
+fn merge_puts_later_files_over_earlier_ones() {
+    let place = Place::new();
+    place.write("test.toml", "tty = true\n[env]\nLEVEL = \"debug\"\nPORT = \"80\"\n");
+    let merged = place.ok(&["merge", "web.yaml", "test.toml"]);
+    assert!(merged.contains("image: \"nginx:1.27\"\n"), "{merged}");
+    assert!(merged.contains("env:\n  LEVEL: debug\n  PORT: \"80\"\n"), "{merged}");
+}
+
+#[test]
+fn diff_tells_changes_and_a_patch() {
+    let place = Place::new();
+    place.write("new.yaml", &WEB.replace("info", "debug"));
+    let text = "- env.LEVEL: \"info\"\n+ env.LEVEL: \"debug\"\n";
+    assert_eq!(place.config(&["diff", "web.yaml", "new.yaml"]), answer(1, text, ""));
+    let (_, coloured, _) = place.config(&["diff", "--color", "always", "web.yaml", "new.yaml"]);
+    assert!(coloured.starts_with("\x1b[31m- env.LEVEL: \"info\"\x1b[0m\n\x1b[32m+ "), "{coloured:?}");
+    let (status, patch, _) = place.config(&["diff", "--format", "json-patch", "web.yaml", "new.yaml"]);
+    let patch: serde_json::Value = serde_json::from_str(&patch).unwrap();
+    let expected = serde_json::json!([{"op": "replace", "path": "/env/LEVEL", "value": "debug"}]);
+    assert_eq!((status, patch), (1, expected));
+}
+
+#[test]
+fn wrong_words_are_named() {
+    let place = Place::new();
+    for (words, status, message) in [
+        (&["bogus"][..], 3, "config: unknown command bogus; see 'forgeone config help'"),
+        (&["show"], 1, "config show: missing <file>"),
+        (&["show", "a.yaml", "b.yaml"], 1, "config show: unexpected argument b.yaml"),
+        (&["show", "--bogus", "a.yaml"], 1, "config show: unknown option --bogus"),
+        (&["show", "-x"], 1, "config show: unknown option -x"),
+        (&["show", "--format"], 1, "config show: option --format needs a value"),
+        (
+            &["show", "--format", "xml", "web.yaml"],
+            1,
+            "config show: option --format is yaml or json or toml or env, not \"xml\"",
+        ),
+        (
+            &["validate", "none.yaml"],
+            2,
+            "config validate: load none.yaml: No such file or directory (os error 2)",
+        ),
+        (&["diff", "web.yaml"], 2, "config diff: missing <file>"),
+    ] {
+        assert_eq!(place.config(words), answer(status, "", &format!("forgeone: {message}\n")), "{words:?}");
+    }
+    assert!(place.ok(&["help"]).contains("validate   tell all that is wrong with configurations\n"));
+    assert!(place.ok(&["diff", "--help"]).contains("usage: forgeone config diff [options] <file> <file>\n"));
+}
+
+/// As it is installed: the door in bin, this program in libexec.
+#[test]
+fn the_door_hands_config_on() {
+    let place = Place::new();
+    let prefix = place.0.path().join("prefix");
+    fs::create_dir_all(prefix.join("bin")).unwrap();
+    fs::create_dir_all(prefix.join("libexec/forgeone")).unwrap();
+    let door = prefix.join("bin/forgeone");
+    fs::copy(programs::forgeone(), &door).unwrap();
+    let (status, _, err) = place.run(&door, &["config", "show", "web.yaml"]);
+    assert!(status == 1 && err.contains("libexec/forgeone/forgeone-image: "), "without the helper: {err}");
+    fs::copy(env!("CARGO_BIN_EXE_forgeone-image"), prefix.join("libexec/forgeone/forgeone-image")).unwrap();
+    let shown = place.run(&door, &["config", "show", "--format", "json", "web.yaml"]);
+    assert_eq!(shown, place.config(&["show", "--format", "json", "web.yaml"]));
+    assert_eq!(place.run(&door, &["config", "diff", "--", "web.yaml", "-x"]).0, 2);
+}
