@@ -124,7 +124,11 @@ fn names_inside_are_those_that_were_asked_for() {
         "mv0": { "name": "eth0" }, "mv1": { "name": "net%d" }, "mv2": { "name": "net%d" }, "mv3": { "name": "mv0" },
     });
     let bundle = with(Bundle::busybox(), devices)
-        .shell("cat /sys/class/net/*/operstate; ls /sys/class/net; ip addr show net1");
+        // The kernel says a little later that a device which was set up is up.
+        .shell(
+            "n=0; while grep -q down /sys/class/net/*/operstate && [ $n -lt 1000 ]; do sleep 0.01; n=$((n + 1)); done
+            cat /sys/class/net/*/operstate; ls /sys/class/net; ip addr show net1",
+        );
     let output = run(&bundle);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     let words: Vec<_> = output.stdout.split_whitespace().collect();
