@@ -130,32 +130,85 @@ fn a_created_container_whose_init_was_killed_is_stopped_and_can_be_deleted() {
     assert!(door.containers().is_empty());
 }
 
-/// Nothing is killed or removed by guess; the message says what can be done.
+/// Without `--force` nothing is removed by guess; with it, what the path of its groups shows.
 #[test]
-fn a_record_that_can_not_be_read_is_kept_and_the_way_out_is_told() {
+fn a_container_whose_record_can_not_be_read_is_taken_away_by_force() {
     if !privileged::root() {
         return;
     }
-    let bundle = Bundle::busybox().args(["sleep", "1000"]);
     let door = Door::new();
-    let id = door.id("foreign");
-    door.ok(["create", "--bundle", dir(&bundle), &id]);
-    let place = door.root().join(&id);
-    let file = place.join("state.json");
-    let whole = fs::read_to_string(&file).unwrap();
-    for other in [whole.replacen("\"version\":1", "\"version\":2", 1), whole[..100].to_owned()] {
+    let named = door.id("named");
+    let asked = format!("/forgeone-{named}/inner");
+    for (cgroup, cut) in [(None, false), (None, true), (Some(&asked), true)] {
+        let bundle = Bundle::busybox().args(["sleep", "1000"]).edit(|config| {
+            if let Some(path) = cgroup {
+                config["linux"]["cgroupsPath"] = json!(path);
+            }
+        });
+        let id = door.id("damaged");
+        door.ok(["create", "--bundle", dir(&bundle), &id]);
+        let pid = door.state(&id)["pid"].as_i64().unwrap();
+        let place = door.root().join(&id);
+        let file = place.join("state.json");
+        let whole = fs::read_to_string(&file).unwrap();
+        let other =
+            if cut { whole[..100].to_owned() } else { whole.replacen("\"version\":1", "\"version\":2", 1) };
         fs::write(&file, other).unwrap();
-        for words in [&["delete", "--force"][..], &["delete"]] {
-            let output = door.run([words, &[&id]].concat());
+        for command in ["delete", "state", "start"] {
+            let output = door.run([command, &id]);
             assert_eq!((output.code, output.stderr.lines().count()), (1, 1), "{}", output.stderr);
-            let way_out = format!(
-                "delete it with the version that wrote it; or end what is left of it, which its cgroup shows (linux.cgroupsPath in {0}/config.json), and remove {0}",
-                place.display()
-            );
-            assert!(output.stderr.contains(&way_out), "{}", output.stderr);
+            assert!(output.stderr.contains(file.to_str().unwrap()), "{}", output.stderr);
+            assert!(output.stderr.contains("'forgeone delete --force'"), "{}", output.stderr);
+            assert!(output.stderr.len() < 300, "{}", output.stderr);
         }
         assert!(place.join("config.json").exists());
+        let output = door.ok(["delete", "--force", &id]);
+        assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+        assert!(output.stderr.contains("no poststop hook was run"), "{}", output.stderr);
+        assert!(!std::path::Path::new(&format!("/proc/{pid}/root/bin")).exists(), "{pid} lives");
+        assert!(door.containers().is_empty());
+        // The level above isn't known to be its own.
+        if let Some(path) = cgroup {
+            remove_level(path.strip_suffix("/inner").unwrap());
+        }
     }
-    fs::write(&file, whole).unwrap();
-    door.ok(["start", &id]);
+}
+
+/// Removes an empty group from every hierarchy.
+fn remove_level(group: &str) {
+    for line in read("/proc/self/mountinfo").lines() {
+        let (left, right) = line.split_once(" - ").unwrap();
+        if right.starts_with("cgroup") {
+            let path = format!("{}{group}", left.split(' ').nth(4).unwrap());
+            if std::path::Path::new(&path).exists() {
+                fs::remove_dir(path).unwrap();
+            }
+        }
+    }
+}
+
+/// A create that is killed: what it had begun is deleted like any other container, without a word.
+#[test]
+fn a_container_whose_create_was_killed_is_deleted_without_force() {
+    if !privileged::root() {
+        return;
+    }
+    let door = Door::new();
+    for force in [false, true] {
+        let (bundle, hook) = hanging(&door, "createContainer");
+        let id = door.id("killed");
+        let mut create = spawn(&door, &["create", "--bundle", dir(&bundle), &id]);
+        eventually("the hook runs", || hook.exists() && !read(&hook).is_empty());
+        create.kill().unwrap();
+        create.wait().unwrap();
+        door.await_status(&id, "stopped");
+        let refused = door.run(["run", "--bundle", dir(&bundle), &id]);
+        assert!(refused.stderr.contains("free this one with 'forgeone delete'"), "{}", refused.stderr);
+        let output = if force { door.ok(["delete", "--force", &id]) } else { door.ok(["delete", &id]) };
+        assert_eq!(output.stderr, "");
+        assert!(door.containers().is_empty());
+        fs::remove_file(hook).unwrap();
+        let good = Bundle::busybox().shell("echo again");
+        assert_eq!(door.ok(["run", "--bundle", dir(&good), &id]).stdout, "again\n");
+    }
 }

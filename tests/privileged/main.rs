@@ -42,6 +42,7 @@ mod seccomp;
 mod service;
 mod starting;
 mod state_root;
+mod states;
 mod systemd;
 mod terminal;
 mod update;

@@ -56,7 +56,7 @@ impl Failure {
             Kind::Exists if matches!(name, "create" | "run") => {
                 "; take another id, or free this one with 'forgeone delete'".to_owned()
             }
-            Kind::State => "; see 'forgeone list'".to_owned(),
+            Kind::Damaged => "; 'forgeone delete --force' takes away what can be found of it".to_owned(),
             _ => String::new(),
         }
     }

@@ -13,6 +13,8 @@ pub enum Kind {
     NotFound,
     /// There is one already.
     Exists,
+    /// What is kept of the container can't be read.
+    Damaged,
     /// The container is not in a state that allows it.
     State,
     /// This kernel, machine or build can't do it.

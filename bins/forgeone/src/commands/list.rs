@@ -3,6 +3,7 @@
 use super::{Door, show, wants_json};
 use crate::args::{Call, usage};
 use crate::output;
+use crate::report::Failure;
 use forgeone_runtime::Result;
 use forgeone_runtime::lifecycle::Listed;
 
@@ -16,7 +17,7 @@ type Row = (Listed, String);
 
 pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
     let json = wants_json(call)?;
-    let rows = rows(door)?;
+    let rows = rows(door, call)?;
     let text = match (call.flags.switch("quiet"), json) {
         (true, _) => rows.iter().map(|(row, _)| format!("{}\n", row.id)).collect(),
         (false, true) => as_json(&rows),
@@ -27,7 +28,7 @@ pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
 }
 
 /// The containers that can be read; of the others it is said why not.
-fn rows(door: &Door) -> Result<Vec<Row>> {
+fn rows(door: &Door, call: &Call) -> Result<Vec<Row>> {
     if door.root.named && door.root.path.try_exists().is_ok_and(|there| !there) {
         return Err(usage(format!("option --root: {} does not exist", door.root.path.display())));
     }
@@ -41,7 +42,7 @@ fn rows(door: &Door) -> Result<Vec<Row>> {
                 let owner = owner(&passwd, row.owner);
                 rows.push((row, owner));
             }
-            Err(e) => door.log.error(&format!("list: {e}")),
+            Err(e) => drop(Failure::of_command(e, call.command).report(door.log)),
         }
     }
     Ok(rows)

@@ -98,7 +98,7 @@ impl Paths {
     }
 
     /// The place that says who is in the group: cgroup2 where there is one, otherwise v1's freezer or another.
-    pub(super) fn primary(&self) -> Option<&str> {
+    pub fn primary(&self) -> Option<&str> {
         let v1 = || self.controller("freezer").or_else(|| self.v1.values().next().map(String::as_str));
         self.v2.as_deref().or_else(v1)
     }

@@ -9,7 +9,7 @@ use super::oom::OomScore;
 use super::spawn::{self, Cloned};
 use super::status::Kept;
 use super::undo::Undo;
-use super::{CreateOptions, Runtime, Started, hooks, in_user_namespace, listener, notify, proc, remove};
+use super::{CreateOptions, Runtime, Started, hooks, listener, notify, proc, remove};
 use crate::bundle::{self, Bundle};
 use crate::engine::{self, Engine};
 use crate::error::{During, Result};
@@ -89,20 +89,12 @@ pub(super) fn create(runtime: &Runtime, id: &str, options: &CreateOptions, until
     made().map_err(|e| undo.run(e))
 }
 
-/// Root in a user namespace has no more rights over the host's cgroups than the user who made it, rootless Podman
-/// for one.
-fn is_rootless() -> bool {
-    process::geteuid() != 0 || in_user_namespace()
-}
-
 fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decision> {
     let mut bundle = bundle::load(&options.bundle)?;
     activate(&mut bundle.spec, options, &runtime.settings.root.join(id));
     let layout = cgroup::detect()?;
-    let rootless = runtime.settings.rootless.unwrap_or_else(is_rootless);
-    // Without the rights of the machine's root it is the user's own.
-    let manager = runtime.settings.systemd_cgroup.then(|| Manager::connect(rootless)).transpose();
-    let mut manager = manager.during(|| "--systemd-cgroup")?;
+    let rootless = runtime.is_rootless();
+    let mut manager = runtime.settings.systemd_cgroup.then(|| runtime.manager()).transpose()?;
     let plan_options = plan::Options {
         no_pivot: options.no_pivot,
         rootless,

@@ -33,12 +33,13 @@ pub use status::Status;
 pub use watch::{Happened, Watch};
 
 use crate::cgroup::Group;
+use crate::cgroup::systemd::Manager;
 use crate::error::{During, Error, Kind, Result};
 use crate::fs::Procfs;
 use crate::spec::{self, State};
 use crate::state::{self, Event, Record, Root};
 use forgeone_sys::fs::{self as files, AtFlags, Mode, OFlags};
-use forgeone_sys::{AsFd, Errno, OwnedFd, socket};
+use forgeone_sys::{AsFd, Errno, OwnedFd, process, socket};
 use forgeone_trust as trust;
 use status::Kept;
 use std::cell::OnceCell;
@@ -70,13 +71,23 @@ impl Runtime {
         get_or_try(&self.boot_id, proc::boot_id).map(String::as_str)
     }
 
+    /// Root in a user namespace has no more rights over the host's cgroups than the user who made it, rootless Podman
+    /// for one.
+    fn is_rootless(&self) -> bool {
+        self.settings.rootless.unwrap_or_else(|| process::geteuid() != 0 || in_user_namespace())
+    }
+
+    /// The systemd that makes groups. Without the rights of the machine's root it is the user's own.
+    fn manager(&self) -> Result<Manager> {
+        Manager::connect(self.is_rootless()).during(|| "--systemd-cgroup")
+    }
+
     /// Freezes all processes.
     ///
     /// # Errors
     /// [`Kind::State`] if it doesn't run.
     pub fn pause(&self, id: &str) -> Result<()> {
-        let container = self.find(id)?;
-        let _lock = container.dir.lock()?;
+        let container = self.find_locked(id)?;
         let (record, status) = (container.record()?, container.status()?);
         if !matches!(status, Status::Running | Status::Created) {
             return Err(start::not_running(id, status));
@@ -90,8 +101,7 @@ impl Runtime {
     /// # Errors
     /// [`Kind::State`] if it isn't paused.
     pub fn resume(&self, id: &str) -> Result<()> {
-        let container = self.find(id)?;
-        let _lock = container.dir.lock()?;
+        let container = self.find_locked(id)?;
         let (record, status) = (container.record()?, container.status()?);
         if status != Status::Paused {
             return Err(Error::new(Kind::State, format!("container \"{id}\" is {status}, not paused")));
@@ -210,7 +220,7 @@ fn check_console_socket(terminal: bool, detached: bool, socket: bool) -> Result<
 /// What makes processes changes its own first: which PID namespace its children go to, whether it is dumpable. A program
 /// with threads must not find itself changed, so it is refused before the clone would refuse it.
 fn check_single_threaded() -> Result<()> {
-    if forgeone_sys::process::single_threaded() {
+    if process::single_threaded() {
         return Ok(());
     }
     let message =

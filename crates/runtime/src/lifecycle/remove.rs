@@ -1,8 +1,7 @@
 //! `kill` and `delete`, and how a container that failed is taken away.
 
-use super::status::Container;
 use super::{Runtime, Status, hooks, proc};
-use crate::cgroup::Group;
+use crate::cgroup::{self, Group};
 use crate::error::{During, Error, Kind, Result};
 use crate::resctrl;
 use crate::spec::Hooks;
@@ -11,7 +10,6 @@ use forgeone_sys::Errno;
 use forgeone_sys::process::{self, Exit};
 use forgeone_sys::signal;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::time::Duration;
 
 const SIGKILL: i32 = 9;
@@ -62,21 +60,20 @@ impl Runtime {
         }
     }
 
-    /// Removes a stopped or merely created container; with `force` any, and a missing one is no error.
+    /// Removes a stopped or merely created container; with `force` any, and a missing one is no error. Gives warnings.
     ///
     /// # Errors
-    /// [`Kind::State`] if it runs. Everything that can't be removed is reported together.
+    /// [`Kind::State`] if it runs; [`Kind::Damaged`], without `force`, if its record can't be read. Everything that can't
+    /// be removed is reported together.
     pub fn delete(&self, id: &str, force: bool) -> Result<Vec<String>> {
-        let find = || self.find(id).map_err(|e| unreadable(e, &self.settings.root.join(id)));
-        let container = match find() {
+        let lock = |dir: &Dir| if force { self.lock_by_force(id, dir) } else { dir.lock() };
+        let (dir, lock) = match self.open_locked(id, lock) {
             Err(e) if force && e.kind() == Kind::NotFound => return Ok(Vec::new()),
             found => found?,
         };
-        let _lock = if force { self.lock_by_force(&container)? } else { container.dir.lock()? };
-        // It may have been removed while we waited.
-        let container = match find() {
-            Err(e) if force && e.kind() == Kind::NotFound => return Ok(Vec::new()),
-            found => found?,
+        let container = match dir.read() {
+            Err(e) if force && e.kind() == Kind::Damaged => return self.salvage(id, &dir, &e),
+            record => self.container(id, dir, record?, Some(lock)),
         };
         let status = container.status()?;
         if !force && !matches!(status, Status::Stopped | Status::Created) {
@@ -94,29 +91,46 @@ impl Runtime {
         Ok(self.poststop(id, record, &config))
     }
 
+    /// Takes away what can be found of a container whose record can't be read: its groups, by the path that its config
+    /// asks for or that is its id's, and its directory.
+    fn salvage(&self, id: &str, dir: &Dir, unread: &Error) -> Result<Vec<String>> {
+        let config = dir.config().and_then(|config| crate::bundle::parse(&config));
+        let asked = config.ok().and_then(|spec| spec.linux).map_or(String::new(), |linux| linux.cgroups_path);
+        let systemd = self.settings.systemd_cgroup.then(|| self.manager().and_then(|mut m| m.facts()));
+        let options = cgroup::Options { systemd: systemd.transpose()?, ..cgroup::Options::default() };
+        let (plan, _) = cgroup::plan(&cgroup::detect()?, id, &asked, None, &options)?;
+        let paths = cgroup::Paths::of(&plan);
+        let shown = paths.primary().unwrap_or("none").to_owned();
+        let group = Group::open(paths);
+        let gone = group.kill().and_then(|()| group.delete()).and_then(|()| self.root().remove(id, dir));
+        gone.during(|| format!("delete container \"{id}\""))?;
+        Ok(vec![format!(
+            "{unread}; its processes were looked for in the group that its path names, {shown}; no poststop hook was run"
+        )])
+    }
+
     /// Waits for the lock, a while. Who holds it then waits for the container, or for a hook in it: so it is killed, and
     /// they give up. What still holds the lock after that (because of a hook on the host) is not ours to end: it is named.
-    fn lock_by_force(&self, container: &Container) -> Result<Lock> {
-        if let Some(lock) = container.dir.lock_within(PATIENCE)? {
+    fn lock_by_force(&self, id: &str, dir: &Dir) -> Result<Lock> {
+        if let Some(lock) = dir.lock_within(PATIENCE)? {
             return Ok(lock);
         }
         for _ in 0..4 {
             // Read each time: create writes it anew when init is there.
-            if let Some(record) = container.dir.read()? {
+            if let Ok(Some(record)) = dir.read() {
                 self.kill_init(&record)?;
                 Group::open(record.cgroup).kill()?;
             }
-            if let Some(lock) = container.dir.lock_within(PATIENCE)? {
+            if let Some(lock) = dir.lock_within(PATIENCE)? {
                 return Ok(lock);
             }
         }
-        let holder = match proc::lock_holder(self.procfs()?, &container.dir)? {
+        let holder = match proc::lock_holder(self.procfs()?, dir)? {
             Some(pid) => format!("process {pid} ({})", proc::command(self.procfs()?, pid)),
             None => "a process".to_owned(),
         };
         let why = format!(
-            "container \"{}\" is killed, but {holder} still works on it, perhaps waiting for a hook; end that first",
-            container.id
+            "container \"{id}\" is killed, but {holder} still works on it, perhaps waiting for a hook; end that first"
         );
         Err(Error::new(Kind::State, why))
     }
@@ -161,32 +175,19 @@ impl Runtime {
 
     /// The hooks after the end; that one fails is a warning, since the container is gone (runtime.md, "Lifecycle").
     fn poststop(&self, id: &str, record: &Record, config: &Result<Vec<u8>>) -> Vec<String> {
-        let run = || -> Result<()> {
-            let config = config.as_ref().map_err(Clone::clone)?;
-            let spec = crate::bundle::parse(config)?;
-            run_poststop(spec.hooks.as_ref(), record)
+        let spec = config.as_ref().map_err(Clone::clone).and_then(|config| crate::bundle::parse(config));
+        let done = match spec {
+            // Create was killed before it had kept the config whole, and so before it had done anything.
+            Err(_) if !record.complete => Ok(()),
+            spec => spec.and_then(|spec| run_poststop(spec.hooks.as_ref(), record)),
         };
-        run().err().map(|e| format!("container \"{id}\": {e}")).into_iter().collect()
+        done.err().map(|e| format!("container \"{id}\": {e}")).into_iter().collect()
     }
 }
 
 fn run_poststop(hooks: Option<&Hooks>, record: &Record) -> Result<()> {
     let Some(hooks) = hooks else { return Ok(()) };
     hooks::run_poststop(&hooks.poststop, &super::spec_state(record, Status::Stopped))
-}
-
-/// What was done with a container whose record can't be read isn't known, so nothing is killed or removed by guess. The
-/// record is replaced whole, so that it is never half written: another version wrote it, or somebody else.
-fn unreadable(e: Error, dir: &Path) -> Error {
-    if !e.to_string().contains("state.json") {
-        return e;
-    }
-    let way_out = format!(
-        "delete it with the version that wrote it; or end what is left of it, which its cgroup shows \
-         (linux.cgroupsPath in {0}/config.json), and remove {0}",
-        dir.display()
-    );
-    Error::new(e.kind(), format!("{e}; {way_out}"))
 }
 
 /// Waits for a killed init's end, which without a cgroup nothing else does.

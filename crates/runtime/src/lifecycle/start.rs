@@ -50,9 +50,7 @@ impl Runtime {
     /// [`Kind::State`] if it isn't created, [`Kind::Program`] if the program can't be executed, [`Kind::Hook`] if a
     /// hook fails: the container is removed then (runtime.md, "Lifecycle", 7 and 9).
     pub fn start(&self, id: &str, notify_socket: Option<&OsStr>) -> Result<Started> {
-        let container = self.find(id)?;
-        let _lock = container.dir.lock()?;
-        let container = self.find(id)?;
+        let container = self.find_locked(id)?;
         let record = container.record()?;
         let status = container.status()?;
         if status != Status::Created {

@@ -5,16 +5,16 @@
 //!     └───────────┴───────────┴────────┴──► stopped
 //! ```
 //!
-//! - creating: the record isn't complete and somebody holds the directory's lock
+//! - creating: the record isn't complete and somebody else holds the directory's lock
 //! - created: init lives and still holds the lock of `waits`, which exec closes
-//! - paused: its cgroup is frozen
+//! - paused: its cgroup is frozen, whether the program was started or not
 //! - stopped: init is gone, or is another process by now (start time, boot)
 
 use super::{Runtime, proc};
 use crate::cgroup::Group;
 use crate::error::{Error, Kind, Result};
 use crate::spec::Spec;
-use crate::state::{Dir, Record};
+use crate::state::{Dir, Lock, Record};
 use std::cell::OnceCell;
 use std::fmt;
 
@@ -59,6 +59,8 @@ pub(super) struct Container<'a> {
     pub(super) id: String,
     pub(super) dir: Dir,
     pub(super) record: Option<Record>,
+    /// Ours, if others are kept from changing it.
+    lock: Option<Lock>,
     kept: OnceCell<Kept>,
 }
 
@@ -74,7 +76,36 @@ impl Runtime {
     pub(super) fn find(&self, id: &str) -> Result<Container<'_>> {
         let dir = self.root().open(id)?;
         let record = dir.read()?;
-        Ok(Container { runtime: self, id: id.to_owned(), dir, record, kept: OnceCell::new() })
+        Ok(self.container(id, dir, record, None))
+    }
+
+    /// The same, and keeps others from changing it for as long as it is held.
+    pub(super) fn find_locked(&self, id: &str) -> Result<Container<'_>> {
+        let (dir, lock) = self.open_locked(id, Dir::lock)?;
+        let record = dir.read()?;
+        Ok(self.container(id, dir, record, Some(lock)))
+    }
+
+    /// Opens a container's directory and has `lock` lock it; again if it was removed meanwhile.
+    pub(super) fn open_locked(&self, id: &str, lock: impl Fn(&Dir) -> Result<Lock>) -> Result<(Dir, Lock)> {
+        loop {
+            let dir = self.root().open(id)?;
+            let lock = lock(&dir)?;
+            if dir.is_there()? {
+                return Ok((dir, lock));
+            }
+        }
+    }
+
+    /// A container of which this much was found.
+    pub(super) fn container(
+        &self,
+        id: &str,
+        dir: Dir,
+        record: Option<Record>,
+        lock: Option<Lock>,
+    ) -> Container<'_> {
+        Container { runtime: self, id: id.to_owned(), dir, record, lock, kept: OnceCell::new() }
     }
 
     /// Whether the record's init is still that process.
@@ -93,7 +124,7 @@ impl Container<'_> {
     /// The record; without one, create ended before it had done anything.
     pub(super) fn record(&self) -> Result<&Record> {
         self.record.as_ref().ok_or_else(|| {
-            let message = format!("container \"{}\" was never made whole; delete it with --force", self.id);
+            let message = format!("container \"{}\" was never made whole; delete it", self.id);
             Error::new(Kind::State, message)
         })
     }
@@ -108,21 +139,18 @@ impl Container<'_> {
     }
 
     pub(super) fn status(&self) -> Result<Status> {
-        let Some(record) = &self.record else {
-            return Ok(if self.dir.is_locked()? { Status::Creating } else { Status::Stopped });
+        let Some(record) = self.record.as_ref().filter(|record| record.complete) else {
+            let creating = self.lock.is_none() && self.dir.is_locked()?;
+            return Ok(if creating { Status::Creating } else { Status::Stopped });
         };
-        if !record.complete {
-            return Ok(if self.dir.is_locked()? { Status::Creating } else { Status::Stopped });
-        }
         // Asked first: an init that ends while we look doesn't wait any more, which isn't to say that its program runs.
         let waits = self.dir.init_waits()?;
         if !self.runtime.is_init(record)? {
             return Ok(Status::Stopped);
         }
-        if waits {
-            return Ok(Status::Created);
+        if Group::open(record.cgroup.clone()).frozen()? {
+            return Ok(Status::Paused);
         }
-        let frozen = Group::open(record.cgroup.clone()).frozen()?;
-        Ok(if frozen { Status::Paused } else { Status::Running })
+        Ok(if waits { Status::Created } else { Status::Running })
     }
 }

@@ -18,8 +18,7 @@ impl Runtime {
     /// [`Kind::State`] if it doesn't live. The first limit that can't be set, by field, with everything put back as it
     /// was.
     pub fn update(&self, id: &str, options: &UpdateOptions) -> Result<Vec<String>> {
-        let _lock = self.find(id)?.dir.lock()?;
-        let container = self.find(id)?;
+        let container = self.find_locked(id)?;
         let (record, status) = (container.record()?, container.status()?);
         if !matches!(status, Status::Created | Status::Running | Status::Paused) {
             return Err(start::not_running(id, status));

@@ -50,17 +50,26 @@ impl Root {
     pub fn create(&self, id: &str) -> Result<(Dir, Lock)> {
         plan::check_id(id)?;
         let root = self.make_root()?;
-        match fs::mkdirat(&root, id, 0o711) {
-            Err(e) if e.errno() == Errno::EXIST => {
-                return Err(Error::new(Kind::Exists, format!("container \"{id}\" exists already")));
+        loop {
+            match fs::mkdirat(&root, id, 0o711) {
+                Err(e) if e.errno() == Errno::EXIST => {
+                    return Err(Error::new(Kind::Exists, format!("container \"{id}\" exists already")));
+                }
+                made => made.during(|| "state root")?,
             }
-            made => made.during(|| "state root")?,
+            match self.open(id).and_then(|dir| dir.lock().map(|lock| (dir, lock))) {
+                Ok((dir, lock)) if dir.is_there()? => return Ok((dir, lock)),
+                // Whoever deletes by force was faster, here or below: once more.
+                Ok(_) => {}
+                Err(e) if e.kind() == Kind::NotFound => {}
+                Err(e) => {
+                    return Err(match fs::unlinkat(&root, id, AtFlags::REMOVEDIR) {
+                        Ok(()) => e,
+                        Err(also) => Error::all(vec![e.clone(), also.into()]).unwrap_or(e),
+                    });
+                }
+            }
         }
-        let opened = self.open(id).and_then(|dir| dir.lock().map(|lock| (dir, lock)));
-        opened.map_err(|e| match fs::unlinkat(&root, id, AtFlags::REMOVEDIR) {
-            Ok(()) => e,
-            Err(also) => Error::all(vec![e.clone(), also.into()]).unwrap_or(e),
-        })
     }
 
     fn make_root(&self) -> Result<OwnedFd> {
@@ -180,6 +189,11 @@ impl Dir {
         }
     }
 
+    /// Whether it has not been removed since it was opened.
+    pub fn is_there(&self) -> Result<bool> {
+        Ok(fs::fstat(self)?.st_nlink > 0)
+    }
+
     /// Whether somebody holds the lock.
     pub fn is_locked(&self) -> Result<bool> {
         let fd = fs::openat(self, ".", OPEN_DIR, Mode::empty())?;
@@ -205,12 +219,12 @@ impl Dir {
 
     /// Reads `state.json`; `None` if create ended before it was written.
     pub fn read(&self) -> Result<Option<Record>> {
+        let named = |cause: String| {
+            Error::new(Kind::Damaged, format!("{}: {cause}", self.path.join(RECORD).display()))
+        };
         let bytes = match fs::read_file_at(self, RECORD, FILE_MAX) {
             Err(e) if e.errno() == Errno::NOENT => return Ok(None),
-            read => read?,
-        };
-        let named = |cause: String| {
-            Error::new(Kind::System, format!("{}: {cause}", self.path.join(RECORD).display()))
+            read => read.map_err(|e| named(e.to_string()))?,
         };
         let record: Record = json::from_slice(&bytes).map_err(named)?;
         if record.version != super::VERSION {
