@@ -117,7 +117,7 @@ fn a_version_that_is_unknown_or_none_is_refused() {
     refused_each(&[
         ("/ociVersion", json!("9.0.0"), &["ociVersion", "9.0.0"]),
         ("/ociVersion", json!("0.9.9"), &["ociVersion", "0.9.9"]),
-        ("/ociVersion", json!("latest"), &["ociVersion", "latest"]),
+        ("/ociVersion", json!("latest"), &["ociVersion", "latest", "such as 1.0.2"]),
         ("/ociVersion", json!(""), &["ociVersion", "missing"]),
         ("/ociVersion", json!(null), &["ociVersion", "missing"]),
         ("/ociVersion", json!(1.0), &["ociVersion", "invalid type"]),
@@ -154,7 +154,7 @@ fn a_missing_or_misplaced_root_is_refused() {
     refused_each(&[
         ("/root", json!(null), &["root"]),
         ("/root/path", json!(""), &["root.path"]),
-        ("/root/path", json!("nowhere"), &["root", "nowhere", "No such file"]),
+        ("/root/path", json!("nowhere"), &["root.path: /", "/nowhere: No such file", "root file system"]),
         ("/root/path", json!("config.json"), &["root", "config.json"]),
         ("/root/path", json!("root\u{0}fs"), &["root.path", "NUL"]),
     ]);
@@ -457,7 +457,7 @@ fn a_config_that_is_no_file_is_refused() {
         make(&file);
     };
     replace(&|_| {});
-    refused(&door, &bundle, &["config.json", "No such file"]);
+    refused(&door, &bundle, &["config.json: No such file", "--bundle", "'forgeone spec'"]);
     fs::write(&file, "").unwrap();
     replace(&|file| fs::create_dir(file).unwrap());
     refused(&door, &bundle, &["config.json", "directory"]);
@@ -489,6 +489,56 @@ fn a_bundle_that_is_none_is_refused() {
         }
     }
     assert!(listing(&door.root()).is_empty());
+}
+
+/// Whatever fails in the system is told once, by its name, and the command's own name too.
+#[test]
+fn messages_say_nothing_twice() {
+    if !privileged::root() {
+        return;
+    }
+    let bundle = Bundle::busybox().args(["sleep", "1000"]);
+    let door = Door::new();
+    let id = door.id("twice");
+    door.ok(["create", "--bundle", dir(&bundle), &id]);
+    for words in [
+        &["run", "--bundle", "/nowhere", "x"][..],
+        &["update", "--resources", "/nowhere", &id],
+        &["exec", "--process", "/nowhere", &id],
+        &["spec", "--bundle", "/nowhere"],
+        &["--log", "/nowhere/x", "list"],
+    ] {
+        let output = door.run(words);
+        assert!(output.stderr.contains("/nowhere"), "{words:?}: {}", output.stderr);
+        assert!(output.stderr.contains("No such file or directory"), "{words:?}: {}", output.stderr);
+        assert!(!output.stderr.contains("os error"), "{words:?}: {}", output.stderr);
+        assert_eq!(output.stderr.lines().count(), 1, "{words:?}: {}", output.stderr);
+    }
+    let output = door.run(["exec", &id, "nosuch"]);
+    assert_eq!(output.stderr, "forgeone: exec: \"nosuch\": executable file not found in $PATH\n");
+}
+
+#[test]
+fn a_state_root_that_is_none_is_refused() {
+    if !privileged::root() {
+        return;
+    }
+    let bundle = Bundle::busybox();
+    let door = Door::new();
+    let place = |name: &str| door.directory().join(name).to_str().unwrap().to_owned();
+    let (link, file) = (place("link"), place("file"));
+    symlink(door.directory(), &link).unwrap();
+    fs::write(&file, "").unwrap();
+    for (root, word) in [
+        (link.as_str(), "is a symbolic link; name the directory itself"),
+        (file.as_str(), "is not a directory"),
+        ("", "option --root is empty"),
+    ] {
+        for command in [&["list"][..], &["create", "--bundle", dir(&bundle), "x"]] {
+            let output = door.run([&["--root", root], command].concat());
+            one_line(&output, command[0], &[root, word]);
+        }
+    }
 }
 
 #[test]
@@ -551,7 +601,8 @@ fn a_program_that_can_not_be_executed_is_named() {
         ("/nosuch", &["\"/nosuch\"", "no such file or directory"]),
         ("/bin/sh/x", &["\"/bin/sh/x\"", "no such file or directory"]),
         ("/bin/dangling", &["\"/bin/dangling\"", "no such file or directory"]),
-        ("/bin/loop", &["\"/bin/loop\""]),
+        ("/bin/loop", &["\"/bin/loop\": ELOOP (Too many levels of symbolic links)"]),
+        ("loop", &["exec: \"loop\": ELOOP (Too many levels of symbolic links)"]),
         ("dangling", &["\"dangling\"", "executable file not found in $PATH"]),
         ("/bin/plain", &["\"/bin/plain\"", "permission denied"]),
         ("plain", &["\"plain\"", "permission denied"]),

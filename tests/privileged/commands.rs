@@ -452,3 +452,39 @@ fn the_config_that_spec_writes_runs_as_it_is() {
     assert!(output.stdout.contains("42 on /dev/pts/0 at forgeone"), "{}", output.stdout);
     assert!(!output.stdout.contains("level=warning"), "{}", output.stdout);
 }
+
+/// The built-in image, wherever it is called from; another bundle only if it is named.
+#[test]
+fn run_self_is_the_built_in_image_also_beside_a_bundle() {
+    if !privileged::root() {
+        return;
+    }
+    let bundle = Bundle::busybox().shell("echo the bundle");
+    let door = Door::new();
+    let run = |words: &[&str], dir: &Path| {
+        let mut command = door.command([&["run"], words].concat());
+        door.finish(command.current_dir(dir))
+    };
+    for (place, warnings) in [(door.directory(), 0), (bundle.path(), 1)] {
+        let output = run(&["self"], place);
+        assert!(
+            output.stdout.contains("hello from inside a container"),
+            "{}{}",
+            output.stdout,
+            output.stderr
+        );
+        let line = output.stdout.lines().find(|line| line.contains("overwrite this program")).unwrap();
+        assert!(line.ends_with("refused: EROFS (Read-only file system)"), "{line}");
+        assert_eq!(
+            (output.code, output.stderr.matches("--bundle .").count()),
+            (0, warnings),
+            "{}",
+            output.stderr
+        );
+    }
+    assert_eq!(run(&["--bundle", ".", "self"], bundle.path()).stdout, "the bundle\n");
+    let output = run(&["--detach", "self"], bundle.path());
+    assert_eq!((output.code, output.stderr.lines().count()), (1, 1), "{}", output.stderr);
+    assert!(output.stderr.contains("not with --detach"), "{}", output.stderr);
+    assert!(door.containers().is_empty());
+}

@@ -44,8 +44,9 @@ fn a_start_that_hangs_in_the_container_gives_way_to_force() {
     let start = spawn(&door, &["start", &id]);
     eventually("the hook runs", || hook.exists());
     door.ok(["delete", "--force", &id]);
-    // To start it was all right: that the program ended at once is seen by who looks.
-    said(start);
+    let (code, stderr) = said(start);
+    assert_eq!((code, stderr.lines().count()), (Some(1), 1), "{stderr}");
+    assert!(stderr.contains("hooks.startContainer: init was killed while they ran"), "{stderr}");
     assert!(door.containers().is_empty());
     drop((door, bundle));
 }

@@ -10,8 +10,14 @@ const STATES: [&str; 8] =
 
 /// Brings container `id` into this state; what `state` says of it then.
 fn make(door: &Door, bundle: &Bundle, id: &str, state: &str) -> &'static str {
-    if state == "missing" {
-        return "";
+    let place = door.root().join(id);
+    match state {
+        "missing" => return "",
+        "begun" => {
+            fs::create_dir_all(place).unwrap();
+            return "stopped";
+        }
+        _ => {}
     }
     door.ok(["create", "--bundle", dir(bundle), id]);
     if matches!(state, "running" | "paused") {
@@ -20,20 +26,15 @@ fn make(door: &Door, bundle: &Bundle, id: &str, state: &str) -> &'static str {
     if state.ends_with("paused") {
         door.ok(["pause", id]);
     }
-    let place = door.root().join(id);
-    if matches!(state, "stopped" | "half made" | "begun") {
+    if matches!(state, "stopped" | "half made") {
         door.ok(["kill", id, "KILL"]);
         door.await_status(id, "stopped");
     }
-    match state {
-        "half made" => {
-            let record = fs::read_to_string(place.join("state.json")).unwrap();
-            let record = record.replacen("\"complete\":true", "\"complete\":false", 1);
-            fs::write(place.join("state.json"), record).unwrap();
-            fs::write(place.join("config.json"), "").unwrap();
-        }
-        "begun" => fs::remove_file(place.join("state.json")).unwrap(),
-        _ => {}
+    if state == "half made" {
+        let record = fs::read_to_string(place.join("state.json")).unwrap();
+        let record = record.replacen("\"complete\":true", "\"complete\":false", 1);
+        fs::write(place.join("state.json"), record).unwrap();
+        fs::write(place.join("config.json"), "").unwrap();
     }
     match state {
         "created" => "created",

@@ -181,7 +181,7 @@ fn limits_come_from_a_file_or_from_standard_input() {
         assert!(error.starts_with(&format!("forgeone: update: {}: {cause}", file.display())), "{error}");
     }
     let error = running.update_refused(&["-r", "/nowhere"]);
-    assert_eq!(error, "forgeone: update: /nowhere: No such file or directory (os error 2)");
+    assert_eq!(error, "forgeone: update: /nowhere: No such file or directory");
 }
 
 #[test]

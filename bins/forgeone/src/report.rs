@@ -37,7 +37,10 @@ impl Failure {
 
     /// A command failed.
     pub(crate) fn of_command(error: Error, command: &'static Command) -> Self {
-        Self { error: error.during(command.name), command: Some(command), status: command.failure }
+        // What execve(2) says begins like the command.
+        let said = error.to_string().strip_prefix(command.name).is_some_and(|rest| rest.starts_with(": "));
+        let error = if said { error } else { error.during(command.name) };
+        Self { error, command: Some(command), status: command.failure }
     }
 
     /// Reports it, once.

@@ -54,6 +54,9 @@ pub(crate) fn settings(global: &Values, root: &StateRoot) -> Result<Settings> {
 /// machine's root, else `/run/forgeone`.
 pub(crate) fn state_root(global: &Values, around: &Surroundings) -> Result<StateRoot> {
     let variable = |name| (around.variable)(name).filter(|value: &OsString| !value.is_empty());
+    if global.is_empty("root") {
+        return Err(usage("option --root is empty"));
+    }
     let from_option = global.value("root").map(|root| ("option --root", root.to_owned()));
     let named = from_option.is_some();
     if let Some((source, root)) = from_option.or_else(|| Some(("FORGEONE_ROOT", variable("FORGEONE_ROOT")?)))
@@ -135,13 +138,18 @@ mod tests {
             (&[], &[("XDG_RUNTIME_DIR", "")], 1000, false, "/run/forgeone"),
             (&[], &[xdg, variable], 1000, false, "/from/variable"),
             (&["--root", "/a/./b/../c"], &[xdg, variable], 0, false, "/a/c"),
-            (&["--root="], &[variable], 0, false, "/from/variable"),
             (&["state", "x", "--root", "/a"], &[], 0, false, "/a"),
         ];
         for (words, variables, euid, inside, want) in table {
             let root = root(words, variables, *euid, *inside).unwrap();
             assert_eq!(root.path, Path::new(want), "{words:?} {variables:?}");
         }
+    }
+
+    #[test]
+    fn an_empty_state_root_is_refused() {
+        let error = root(&["--root="], &[("FORGEONE_ROOT", "/from/variable")], 0, false).unwrap_err();
+        assert_eq!(error.to_string(), "option --root is empty");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use rustix::path::Arg;
 use std::ffi::CStr;
 use std::fmt;
 
+pub use errno::describe;
 pub use rustix::io::Errno;
 
 /// A system call that failed: `openat2(</bundle/rootfs>, "dev/null", O_PATH): ELOOP (Too many levels …)`.
@@ -37,7 +38,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}: {}", self.call, errno::describe(self.errno))
+        write!(f, "{}: {}", self.call, describe(self.errno))
     }
 }
 

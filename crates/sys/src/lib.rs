@@ -32,6 +32,6 @@ pub mod signal;
 pub mod socket;
 pub mod uts;
 
-pub use error::{Errno, Error, Result};
+pub use error::{Errno, Error, Result, describe};
 pub use rustix::path::Arg;
 pub use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -32,6 +32,11 @@ impl Values {
         given.map(|(_, value)| value.as_os_str()).filter(|value| !value.is_empty())
     }
 
+    /// Whether it was given without a value.
+    pub(crate) fn is_empty(&self, long: &str) -> bool {
+        self.value(long).is_none() && self.all(long).next().is_some()
+    }
+
     /// Its value as text.
     pub(crate) fn text(&self, long: &str) -> Result<Option<&str>> {
         self.value(long).map(|value| text(long, value)).transpose()

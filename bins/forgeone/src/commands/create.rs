@@ -6,7 +6,7 @@ use crate::settings::make_runtime_dir;
 use forgeone_runtime::Result;
 
 pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
-    let options = create_options(call, true)?;
+    let options = create_options(door, call, true)?;
     make_runtime_dir(&door.root)?;
     let started = door.runtime.create(call.id()?, &options)?;
     door.warn("create", &started);

@@ -74,11 +74,12 @@ impl<'a> Door<'a> {
 }
 
 /// What `create` and `run` tell the runtime.
-fn create_options(call: &Call, detach: bool) -> Result<CreateOptions> {
+fn create_options(door: &Door, call: &Call, detach: bool) -> Result<CreateOptions> {
     let bundle = match call.flags.path("bundle")? {
         Some(bundle) => bundle,
         None => std::env::current_dir().map_err(|e| usage(format!("current directory: {e}")))?,
     };
+    door.log.debug(|| format!("bundle {}", bundle.display()));
     Ok(CreateOptions {
         bundle,
         console_socket: call.flags.path("console-socket")?,

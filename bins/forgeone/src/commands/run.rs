@@ -1,7 +1,7 @@
 //! `run`: create, start, wait for the end, delete.
 
 use super::{Door, create_options};
-use crate::args::Call;
+use crate::args::{Call, usage};
 use crate::foreground::{Foreground, console_size};
 use crate::own::{self, OwnBundle};
 use crate::settings::{StateRoot, make_runtime_dir};
@@ -11,9 +11,16 @@ use forgeone_sys::process::{geteuid, getpid, set_child_subreaper};
 
 pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
     let detach = call.flags.switch("detach");
-    let options = create_options(call, detach)?;
+    let options = create_options(door, call, detach)?;
     make_runtime_dir(&door.root)?;
-    if !detach && call.id()? == own::IMAGE && !names_a_bundle(call, &options) {
+    if call.id()? == own::IMAGE && call.flags.value("bundle").is_none() {
+        if detach {
+            return Err(usage("self is the built-in image, which reports and ends: not with --detach"));
+        }
+        if options.bundle.join("config.json").exists() {
+            door.log
+                .warn("run: self is the built-in image; to run the bundle here under this id: --bundle .");
+        }
         return built_in(door, &options);
     }
     if detach {
@@ -50,11 +57,6 @@ fn attended(door: &Door, id: &str, options: &CreateOptions, keep: bool) -> Resul
         );
     }
     status
-}
-
-/// Whether a bundle is meant, whatever the container is called: one was named, or one is here.
-fn names_a_bundle(call: &Call, options: &CreateOptions) -> bool {
-    call.flags.value("bundle").is_some() || options.bundle.join("config.json").exists()
 }
 
 /// `run self`: the container from the built-in image.

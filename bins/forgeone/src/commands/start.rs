@@ -8,6 +8,7 @@ use forgeone_runtime::Result;
 pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
     let started = door.runtime.start(call.id()?, notify_socket().as_deref())?;
     door.warn("start", &started);
+    door.log.debug(|| format!("started: init is process {}", started.pid));
     door.await_ready("start", &started);
     Ok(0)
 }

@@ -194,7 +194,8 @@ fn tries(out: &mut Report) {
     out.title("tried from in here");
     let create = OFlags::WRONLY | OFlags::CREATE;
     let write = fs::open("/new", create, Mode::from_raw_mode(0o600)).map(drop);
-    let overwrite = fs::open("/proc/self/exe", OFlags::WRONLY, Mode::empty()).map(drop);
+    // With O_TRUNC the mount is asked first: that a program can't be written to while it runs protects nothing.
+    let overwrite = fs::open("/proc/self/exe", OFlags::WRONLY | OFlags::TRUNC, Mode::empty()).map(drop);
     let attempts = [
         ("write to /", write),
         ("overwrite this program", overwrite),

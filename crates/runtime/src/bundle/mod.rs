@@ -4,6 +4,7 @@ pub mod template;
 
 use crate::error::{Error, Kind, Result};
 use crate::{json, spec::Spec};
+use forgeone_sys::Errno;
 use forgeone_sys::fs::{self, Mode, OFlags};
 use std::path::{Path, PathBuf};
 
@@ -30,8 +31,12 @@ pub fn load(dir: &Path) -> Result<Bundle> {
         |e: &dyn std::fmt::Display| Error::new(Kind::Config, format!("bundle {}: {e}", dir.display()));
     let absolute = std::fs::canonicalize(dir).map_err(|e| named(&e))?;
     let file = absolute.join("config.json");
-    let fd = fs::open(&file, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())
-        .map_err(|e| Error::new(Kind::Config, e.to_string()))?;
+    let fd = fs::open(&file, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).map_err(|e| match e.errno() {
+        Errno::NOENT => named(
+            &"config.json: No such file or directory; name a bundle with --bundle, or make one with 'forgeone spec'",
+        ),
+        _ => Error::new(Kind::Config, e.to_string()),
+    })?;
     let config = fs::read_to_end(&fd, CONFIG_MAX)
         .map_err(|e| Error::new(Kind::Config, format!("{}: {e}", file.display())))?;
     let spec = parse(&config).map_err(|e| e.during(file.display()))?;

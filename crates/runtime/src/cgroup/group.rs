@@ -20,8 +20,8 @@ pub struct Group {
 }
 
 impl Group {
-    /// Makes the group with its limits; nobody is in it. The second value is warnings. One that systemd makes
-    /// ([`Entry::Moved`]) isn't made yet: that is [`Group::move_in`]'s.
+    /// Makes the group with its limits; nobody is in it. One that systemd makes ([`Entry::Moved`]) isn't made yet: that is
+    /// [`Group::move_in`]'s.
     ///
     /// Where the plan bears a lack of rights, hierarchies without limits are left out; the group may be empty then.
     /// Nothing was asked for that is missing, so there is no warning: it would stand in the container's own output,
@@ -30,16 +30,15 @@ impl Group {
     /// # Errors
     /// When something can't be made, or is there and has processes, or a limit can't be set; the field that asks for
     /// it is named, and what was made is removed again.
-    pub fn create(plan: &Plan) -> Result<(Self, Vec<String>)> {
+    pub fn create(plan: &Plan) -> Result<Self> {
         let mut group = Self::default();
-        let mut warnings = Vec::new();
         if plan.entry == Entry::Moved {
-            return Ok((group, warnings));
+            return Ok(group);
         }
         // Places that are new: what was there before is not ours to remove when the rest fails.
         let mut ours = Paths::default();
         for place in plan.places() {
-            let made = group.make(place, plan, &mut ours, &mut warnings);
+            let made = group.make(place, plan, &mut ours);
             let Err(e) = made else { continue };
             if plan.tolerant && e.kind() == Kind::Permission && place.limit().is_none() {
                 group.paths.remove(place);
@@ -52,16 +51,10 @@ impl Group {
             let errors = [Some(e.clone()), remove::remove(&ours).err()];
             return Err(Error::all(errors.into_iter().flatten().collect()).unwrap_or(e));
         }
-        Ok((group, warnings))
+        Ok(group)
     }
 
-    fn make(
-        &mut self,
-        place: &Place,
-        plan: &Plan,
-        ours: &mut Paths,
-        warnings: &mut Vec<String>,
-    ) -> Result<()> {
+    fn make(&mut self, place: &Place, plan: &Plan, ours: &mut Paths) -> Result<()> {
         let what = || place.limit().unwrap_or("cgroup").to_owned();
         let made = make::directory(place, &mut self.paths.parents).during(what)?;
         if made == Made::New {
@@ -79,7 +72,8 @@ impl Group {
         make::fill(place, &dir, made)?;
         // systemd's own program stays beside ours: it allows no less.
         match make::devices(&place.devices, &dir, if moved { Made::New } else { made }) {
-            Err(e) if plan.devices_may_fail && e.kind() == Kind::Permission => warnings.push(e.to_string()),
+            // As runc and crun: it is so at each start of every container of an ordinary user.
+            Err(e) if plan.devices_may_fail && e.kind() == Kind::Permission => {}
             done => done?,
         }
         // Last, so that a container's user never owns a group that is not limited yet.
@@ -91,19 +85,18 @@ impl Group {
     }
 
     /// Has systemd make the group with process `pid` in it, which has to wait meanwhile, and adds what systemd doesn't
-    /// do. The second value is warnings.
+    /// do.
     ///
     /// # Errors
     /// When systemd can't be asked, or refuses; when a limit can't be set. What was made is removed again, and the
     /// process killed if it was moved.
-    pub fn move_in(manager: &mut Manager, plan: &Plan, pid: i32) -> Result<(Self, Vec<String>)> {
+    pub fn move_in(manager: &mut Manager, plan: &Plan, pid: i32) -> Result<Self> {
         let mut group = Self::default();
-        let mut warnings = Vec::new();
-        let Some(unit) = &plan.unit else { return Ok((group, warnings)) };
+        let Some(unit) = &plan.unit else { return Ok(group) };
         manager.start(unit, pid)?;
         group.paths.set_unit(unit);
-        match group.moved(plan, pid, &mut warnings) {
-            Ok(()) => Ok((group, warnings)),
+        match group.moved(plan, pid) {
+            Ok(()) => Ok(group),
             Err(e) => {
                 let undone = [kill::kill(&group.paths), remove::remove(&group.paths)];
                 let errors = std::iter::once(e.clone()).chain(undone.into_iter().filter_map(Result::err));
@@ -112,7 +105,7 @@ impl Group {
         }
     }
 
-    fn moved(&mut self, plan: &Plan, pid: i32, warnings: &mut Vec<String>) -> Result<()> {
+    fn moved(&mut self, plan: &Plan, pid: i32) -> Result<()> {
         let actual = layout::of_process(&pid.to_string())?;
         let alone = plan.v1.is_empty();
         for place in plan.places() {
@@ -126,7 +119,7 @@ impl Group {
                 );
                 return Err(Error::new(Kind::System, why));
             }
-            self.make(place, plan, &mut Paths::default(), warnings)?;
+            self.make(place, plan, &mut Paths::default())?;
             if !there {
                 let file = if place.controllers.is_empty() { "cgroup.procs" } else { "tasks" };
                 let file = format!("{}/{file}", place.path());
@@ -269,7 +262,7 @@ impl Group {
         remove::remove(&self.paths)
     }
 
-    /// Writes the limits of `plan` into the group as it is, and into its unit. Device rules stay: others
+    /// Writes the limits of `plan` into the group as it is. Device rules stay: others
     /// add theirs behind our back (the hooks of GPU vendors), which must not be lost when a memory limit is changed. So does
     /// what `plan` doesn't name.
     ///
@@ -283,14 +276,15 @@ impl Group {
                 return Err(changed.taken_back(e));
             }
         }
-        match self.tell_systemd(plan) {
-            Ok(()) => Ok(changed),
-            Err(e) => Err(changed.taken_back(e)),
-        }
+        Ok(changed)
     }
 
-    /// Gives the unit the same limits, all or none, and writes the files once more: systemd writes them too, and rounds.
-    fn tell_systemd(&self, plan: &Plan) -> Result<()> {
+    /// Gives the unit, if it is one, the same limits, all or none; then writes the files once more: systemd writes them
+    /// too, and rounds.
+    ///
+    /// # Errors
+    /// When systemd can't be asked, or refuses.
+    pub fn tell_systemd(&self, plan: &Plan) -> Result<()> {
         if self.paths.unit.is_empty() {
             return Ok(());
         }

@@ -66,7 +66,13 @@ pub fn prepare(plan: &RootfsPlan) -> Result<Prepared> {
     let procfs = Procfs::open()?;
     foreign_sysctls(plan)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY;
-    let rootfs = fs::openat(CWD, &plan.path, flags, Mode::empty()).during(|| "root.path")?;
+    let rootfs = fs::openat(CWD, &plan.path, flags, Mode::empty()).map_err(|e| match e.errno() {
+        Errno::NOENT => {
+            let why = "No such file or directory; the container's root file system belongs there";
+            Error::new(Kind::Config, format!("root.path: {}: {why}", plan.path.display()))
+        }
+        _ => Error::from(e).during("root.path"),
+    })?;
     let stat = fs::fstat(&rootfs)?;
     let mut prepared = Prepared {
         procfs,

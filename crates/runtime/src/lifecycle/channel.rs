@@ -14,14 +14,15 @@
 //!    │ ◄── Ready ───────────────────────────────────────────────────────────────┤
 //!    ├──── Go ───────────────────────────────────────── (run, exec: no socket) ─►│
 //!    │ ◄── Filter ───────────────────────────────────── (a filter that notifies) ┤ see `listener.rs`
-//!    ├──── Go ─────────────────────────────────────────────────────────────────►│ executes: end of file
+//!    ├──── Go ─────────────────────────────────────────────────────────────────►│
+//!    │ ◄── HooksRan ────────────────────────────────────── (startContainer hooks) ┤ executes: end of file
 //! ```
 //!
 //! At any point init may say Failed: the error crosses whole. End of file before Ready means that it died.
 
 use crate::error::{Error, Kind, Result};
 use crate::plan::namespaces::Inodes;
-use forgeone_sys::socket;
+use forgeone_sys::{fs, socket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Messages are short; an error is cut at this length.
@@ -44,6 +45,8 @@ pub(super) enum Message {
     Ready(Inodes),
     /// Init: next I load a filter that notifies.
     Filter,
+    /// Init: the hooks of startContainer have run, next I execute.
+    HooksRan,
     /// Runtime: go on, and send me the filter's listener.
     Send,
     /// Init: the filter's listener.
@@ -56,12 +59,13 @@ pub(super) enum Message {
     End,
 }
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     Kind::Config,
     Kind::Usage,
     Kind::NotFound,
     Kind::Exists,
     Kind::State,
+    Kind::Damaged,
     Kind::Unsupported,
     Kind::Permission,
     Kind::Program,
@@ -96,6 +100,11 @@ impl Channel {
         let (bytes, fd) = encode(message);
         let fds: Vec<_> = fd.iter().map(|fd| fd.as_fd()).collect();
         Ok(socket::send(&self.0, &bytes, &fds)?)
+    }
+
+    /// The same by write(2), which a filter that lets hooks be run doesn't refuse; nothing with a descriptor.
+    pub(super) fn write(&self, message: &Message) -> Result<()> {
+        Ok(fs::write_all(&self.0, &encode(message).0)?)
     }
 
     /// Waits for what the other side says.
@@ -140,6 +149,7 @@ fn encode(message: &Message) -> (Vec<u8>, Option<&OwnedFd>) {
         Message::RunHooks => (b"h".to_vec(), None),
         Message::Terminal(fd) => (b"t".to_vec(), Some(fd)),
         Message::Filter => (b"l".to_vec(), None),
+        Message::HooksRan => (b"a".to_vec(), None),
         Message::Send => (b"s".to_vec(), None),
         Message::Listener(fd) => (b"o".to_vec(), Some(fd)),
         Message::Ready(inodes) => {
@@ -171,6 +181,7 @@ fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Message> {
         (b'h', []) => Message::RunHooks,
         (b't', []) => Message::Terminal(fds.next().ok_or_else(broken)?),
         (b'l', []) => Message::Filter,
+        (b'a', []) => Message::HooksRan,
         (b's', []) => Message::Send,
         (b'o', []) => Message::Listener(fds.next().ok_or_else(broken)?),
         (b'r', inodes) if inodes.len() == size_of::<Inodes>() => {

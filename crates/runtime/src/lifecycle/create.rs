@@ -190,10 +190,10 @@ impl<'a> Making<'a> {
 
     /// The groups with their limits, before anybody is in them; the way into them.
     fn make_groups(&mut self, undo: &mut Undo<'a>) -> Result<Birth> {
-        let (mut group, warnings) = Group::create(&self.decision.plan.cgroup)?;
-        self.is_in(&group, warnings)?;
-        let paths = self.record.cgroup.clone();
+        let mut group = Group::create(&self.decision.plan.cgroup)?;
+        let paths = group.paths().clone();
         undo.push("the cgroup", move || Group::open(paths).delete());
+        self.is_in(&group)?;
         if let Some(wanted) = &self.decision.plan.resctrl {
             let paths = self.record.resctrl.clone();
             undo.push("the resctrl groups", move || resctrl::remove(&paths));
@@ -202,9 +202,8 @@ impl<'a> Making<'a> {
         group.birth()
     }
 
-    /// Notes the container's group, and what was said of its making.
-    fn is_in(&mut self, group: &Group, warnings: Vec<String>) -> Result<()> {
-        self.decision.warnings.extend(warnings);
+    /// Notes the container's group.
+    fn is_in(&mut self, group: &Group) -> Result<()> {
         self.record.cgroup = group.paths().clone();
         self.record.cgroup_id = group.id()?;
         Ok(())
@@ -295,9 +294,10 @@ impl<'a> Making<'a> {
     /// Has init brought to where it can't go by itself, before it does anything else.
     fn move_in(&mut self, init: &Init, undo: &mut Undo<'a>) -> Result<()> {
         if let Some(mut manager) = self.decision.manager.take() {
-            let (group, warnings) = Group::move_in(&mut manager, &self.decision.plan.cgroup, init.child.pid)?;
-            self.is_in(&group, warnings)?;
-            undo.push("the unit", move || group.kill().and_then(|()| group.delete()));
+            let group = Group::move_in(&mut manager, &self.decision.plan.cgroup, init.child.pid)?;
+            let unit = Group::open(group.paths().clone());
+            undo.push("the unit", move || unit.kill().and_then(|()| unit.delete()));
+            self.is_in(&group)?;
             init.channel.send(&Message::Go)?;
         }
         resctrl::enter(&self.record.resctrl, init.child.pid)

@@ -239,7 +239,7 @@ fn release(
     if let Some(file) = &options.pid_file {
         super::write_pid_file(file, child.pid)?;
     }
-    start::go(channel, handover)?;
+    start::go(channel, handover, false)?;
     Ok(Started { pid: child.pid, pidfd: child.pidfd, terminal, notify: None, warnings: Vec::new() })
 }
 

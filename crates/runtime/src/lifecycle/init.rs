@@ -315,6 +315,7 @@ fn last_steps(own: &Inherited, program: &Program) -> Result<()> {
     program::seal(&own.plan.process, &own.channel)?;
     let state = State { pid: process::getpid(), status: "created".to_owned(), ..own.state.clone() };
     hooks::run_inside("startContainer", start_container, &state, &program.env)?;
+    own.channel.write(&Message::HooksRan)?;
     // After them, so that a signal waits for the program.
     Ok(signal::reset_for_exec(own.ignored)?)
 }

@@ -11,7 +11,7 @@ use crate::plan::scheduling::AffinityPlan;
 use crate::security::seccomp::Compiled;
 use forgeone_sys::fs::{self, FileType, Mode, OFlags};
 use forgeone_sys::process::{self, CpuSet};
-use forgeone_sys::{Errno, credentials, keyring, memory, pty, rlimit, seccomp};
+use forgeone_sys::{Errno, credentials, describe, keyring, memory, pty, rlimit, seccomp};
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -304,20 +304,25 @@ fn find(name: &CStr, env: &[CString]) -> Result<CString> {
             Err(Errno::ACCESS) => Err(failed("permission denied")),
             // Clients know a program that can't be executed by the last two words.
             Err(Errno::ISDIR) => Err(failed("is a directory: permission denied")),
-            Err(e) => Err(failed(&e.to_string())),
+            Err(e) => Err(failed(&describe(e))),
         };
     }
     let path = env.iter().find_map(|pair| pair.to_bytes().strip_prefix(b"PATH="));
-    let mut denied = false;
+    let mut denied = None;
     for dir in path.unwrap_or_default().split(|byte| *byte == b':').filter(|dir| !dir.is_empty()) {
         let file = OsStr::from_bytes(dir).as_bytes();
         let Ok(candidate) = CString::new([file, b"/", name.to_bytes()].concat()) else { continue };
         match executable(&candidate) {
             Ok(()) => return Ok(candidate),
-            Err(e) => denied |= e == Errno::ACCESS,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::ISDIR) => {}
+            Err(e) => denied = denied.or(Some(e)),
         }
     }
-    Err(failed(if denied { "permission denied" } else { "executable file not found in $PATH" }))
+    Err(match denied {
+        None => failed("executable file not found in $PATH"),
+        Some(Errno::ACCESS) => failed("permission denied"),
+        Some(e) => failed(&describe(e)),
+    })
 }
 
 fn executable(path: &CStr) -> std::result::Result<(), Errno> {

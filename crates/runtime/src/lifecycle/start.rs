@@ -30,7 +30,7 @@ impl Runtime {
         let mut created = create::create(self, id, options, Until::Told)?;
         listen(&created.dir, options.notify_socket.as_deref(), &mut created.started);
         let started = ask_start(id, &created.kept)
-            .and_then(|()| go(&created.channel, &handover(&created.record, &created.kept)))
+            .and_then(|()| execute(&created.channel, &created.record, &created.kept))
             .and_then(|()| after_start(&created.record, &created.dir, &created.kept));
         match started {
             Ok(()) => Ok(created.started),
@@ -64,7 +64,7 @@ impl Runtime {
         listen(&container.dir, notify_socket, &mut answer);
         let channel = socket::connect_seqpacket(&container.dir, "start").during(|| "rendezvous")?;
         let kept = container.kept()?;
-        let started = go(&Channel::from_socket(channel), &handover(record, kept))
+        let started = execute(&Channel::from_socket(channel), record, kept)
             .and_then(|()| forget_rendezvous(&container.dir))
             .and_then(|()| after_start(record, &container.dir, kept));
         match started {
@@ -101,18 +101,24 @@ fn ask_start(id: &str, kept: &Kept) -> Result<()> {
     super::ask(trust::Operation::Start, id, kept, args).map(drop)
 }
 
-/// The listener of init's filter, if that notifies.
-fn handover<'a>(record: &'a Record, kept: &'a Kept) -> Handover<'a> {
-    Handover { pid: record.pid, kept, record, status: Status::Created }
+/// Lets init go on to the program.
+fn execute(channel: &Channel, record: &Record, kept: &Kept) -> Result<()> {
+    let handover = Handover { pid: record.pid, kept, record, status: Status::Created };
+    let hooks = kept.spec.hooks.as_ref().is_some_and(|hooks| !hooks.start_container.is_empty());
+    go(channel, &handover, hooks)
 }
 
 /// Lets init, or a process of `exec`, go on, and waits until it has executed the program: then its side is closed
-/// without a word.
-pub(super) fn go(channel: &Channel, handover: &Handover) -> Result<()> {
+/// without a word. One that runs `hooks` before says when they have run: it may be killed while one of them hangs.
+pub(super) fn go(channel: &Channel, handover: &Handover, mut hooks: bool) -> Result<()> {
     channel.send(&Message::Go)?;
     loop {
         match channel.receive()? {
+            Message::End if hooks => {
+                return Err(Error::new(Kind::System, "hooks.startContainer: init was killed while they ran"));
+            }
             Message::End => return Ok(()),
+            Message::HooksRan => hooks = false,
             Message::Filter => handover.attend(channel)?,
             Message::Failed(e) => return Err(e),
             other => return Err(unexpected(&other)),

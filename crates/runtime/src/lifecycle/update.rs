@@ -29,10 +29,19 @@ impl Runtime {
         let (layout, change) = (cgroup::detect()?, &options.resources);
         let (update, warnings) = cgroup::plan_update(&layout, &record.cgroup, &current, change)?;
         super::ask(trust::Operation::Update, id, kept, &[])?;
-        let changed = Group::open(record.cgroup.clone()).update(&update.plan)?;
-        let record = Record { resources: Some(update.after), ..record.clone() };
-        let written = container.dir.write(&record);
-        if let Err(e) = written.during(|| format!("container \"{id}\"")) {
+        let group = Group::open(record.cgroup.clone());
+        let changed = group.update(&update.plan)?;
+        let before = record;
+        let record = Record { resources: Some(update.after), ..before.clone() };
+        let written = container.dir.write(&record).during(|| format!("container \"{id}\""));
+        // Last, since it can't be put back: the files and the record can.
+        let told = written.and_then(|()| {
+            group.tell_systemd(&update.plan).map_err(|e| match container.dir.write(before) {
+                Ok(()) => e,
+                Err(also) => Error::all(vec![e.clone(), also]).unwrap_or(e),
+            })
+        });
+        if let Err(e) = told {
             return Err(changed.taken_back(e));
         }
         state::append(&container.dir, &super::event(&record, "updated"))?;

@@ -203,7 +203,7 @@ fn check_version(version: &str) -> Result<()> {
             "ociVersion",
             format_args!("{version} is not supported, 1.0.0 to {} are", crate::spec::VERSION),
         )),
-        _ => Err(refuse("ociVersion", format_args!("\"{version}\" is not a version"))),
+        _ => Err(refuse("ociVersion", format_args!("\"{version}\" is not a version such as 1.0.2"))),
     }
 }
 

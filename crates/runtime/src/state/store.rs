@@ -83,8 +83,18 @@ impl Root {
                 })?;
                 fs::open(&self.path, OPEN_DIR, Mode::empty()).during(|| "state root")
             }
-            opened => opened.during(|| "state root"),
+            opened => opened.map_err(|e| self.unusable(e)),
         }
+    }
+
+    /// What is wrong with the root itself.
+    fn unusable(&self, e: forgeone_sys::Error) -> Error {
+        let why = match self.path.symlink_metadata() {
+            Ok(found) if found.is_symlink() => "is a symbolic link; name the directory itself",
+            Ok(found) if !found.is_dir() => "is not a directory",
+            _ => return Error::from(e).during("state root"),
+        };
+        Error::new(Kind::Usage, format!("state root {}: {why}", self.path.display()))
     }
 
     /// Opens the directory of a container.
@@ -107,7 +117,7 @@ impl Root {
     pub fn ids(&self) -> Result<Vec<String>> {
         let root = match fs::open(&self.path, OPEN_DIR, Mode::empty()) {
             Err(e) if e.errno() == Errno::NOENT => return Ok(Vec::new()),
-            opened => opened.during(|| "state root")?,
+            opened => opened.map_err(|e| self.unusable(e))?,
         };
         let entries = fs::read_dir(&root).during(|| "state root")?;
         let ids = entries.into_iter().filter(|(_, kind)| kind.is_dir());

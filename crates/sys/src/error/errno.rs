@@ -22,7 +22,7 @@ const NAMES: &[(&str, i32)] = names![
 ];
 
 /// `ENOENT (No such file or directory)`.
-pub(crate) fn describe(errno: Errno) -> String {
+pub fn describe(errno: Errno) -> String {
     let number = errno.raw_os_error();
     let text = std::io::Error::from(errno).to_string();
     let text = text.split(" (os error").next().unwrap_or_default();

@@ -9,6 +9,7 @@ use super::variant;
 use crate::cgroup::devices::{self, DeviceRules, Rule};
 use crate::cgroup::step::{Absent, Step, Write, refuse};
 use crate::error::Result;
+use crate::numbers::numbers;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -173,25 +174,14 @@ fn size(value: &str) -> Option<u64> {
     value[..value.len() - 1].parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
-/// The mask of a list such as `0-3,7`, lowest first.
+/// The mask of a list such as `0-3,7`, lowest first; `None` for what is no such list.
 fn bits(list: &str) -> Option<Vec<u8>> {
     /// More than any kernel is built for.
     const MAX: usize = 1 << 16;
-    let mut mask = Vec::new();
-    for range in list.split(',').map(str::trim).filter(|range| !range.is_empty()) {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last) = (first.parse::<usize>().ok()?, last.parse::<usize>().ok()?);
-        if last >= MAX {
-            return None;
-        }
-        for bit in first..=last {
-            if mask.len() <= bit / 8 {
-                mask.resize(bit / 8 + 1, 0);
-            }
-            mask[bit / 8] |= 1u8 << (bit % 8);
-        }
-    }
-    (!mask.is_empty()).then_some(mask)
+    let bits = numbers(list.trim(), MAX).ok()?;
+    let mut mask = vec![0; bits.iter().max()? / 8 + 1];
+    bits.iter().for_each(|bit| mask[bit / 8] |= 1u8 << (bit % 8));
+    Some(mask)
 }
 
 /// The properties that stand for device rules.
@@ -286,6 +276,14 @@ mod tests {
 
     fn resources(json: &str) -> Resources {
         crate::json::from_slice(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_list_of_cpus_is_a_mask_or_nothing() {
+        assert_eq!(bits("0-1,9\n"), Some(vec![3, 2]));
+        for wrong in ["", "a", "1-", "3-1", "0,,2", "+1", "65536"] {
+            assert_eq!(bits(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -285,7 +285,7 @@ impl Policy {
                 return Err(wrong("listenerPath", "missing, and there is SCMP_ACT_NOTIFY"));
             }
             if !profile.listener_metadata.is_empty() {
-                self.warn("listenerMetadata", "not sent: there is no listenerPath");
+                return Err(wrong("listenerMetadata", "there is no listenerPath that it could be sent to"));
             }
         }
         Ok(())

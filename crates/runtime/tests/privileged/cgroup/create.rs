@@ -70,7 +70,7 @@ pub(crate) fn cpus_come_from_above() {
     std::fs::remove_dir(level).unwrap();
 
     let deep = plan(&format!("{}/a/b", ground.path), "{}").unwrap();
-    let (group, _) = Group::create(&deep).unwrap();
+    let group = Group::create(&deep).unwrap();
     assert_eq!(read(group.paths(), "cpuset", "cpuset.cpus"), root.trim());
     assert_eq!(group.paths().parents.len(), 3 * (group.paths().v1.len() + 1));
     group.delete().unwrap();
@@ -129,14 +129,14 @@ pub(crate) fn groups_in_use_are_refused() {
 pub(crate) fn levels_above_go_with_who_made_them() {
     let ground = Ground::hybrid();
     let first = ground.group("{}");
-    let (second, _) = Group::create(&plan(&ground.path.replace("/c1", "/c2"), "{}").unwrap()).unwrap();
+    let second = Group::create(&plan(&ground.path.replace("/c1", "/c2"), "{}").unwrap()).unwrap();
     assert_eq!(second.paths().parents, [""; 0]);
     assert_eq!(first.paths().parents.len(), first.paths().v1.len() + 1);
     second.delete().unwrap();
     first.delete().unwrap();
 
     let first = ground.group("{}");
-    let (second, _) = Group::create(&plan(&ground.path.replace("/c1", "/c2"), "{}").unwrap()).unwrap();
+    let second = Group::create(&plan(&ground.path.replace("/c1", "/c2"), "{}").unwrap()).unwrap();
     first.delete().unwrap();
     assert!(std::path::Path::new(&place(second.paths(), "memory")).exists());
     second.delete().unwrap();
@@ -151,7 +151,7 @@ pub(crate) fn two_at_once_share_a_level() {
     let many = |name: &str| {
         let plan = plan(&ground.path.replace("/c1", name), r#"{"cpu": {"cpus": "0"}}"#).unwrap();
         for _ in 0..50 {
-            Group::create(&plan).unwrap().0.delete().unwrap();
+            Group::create(&plan).unwrap().delete().unwrap();
         }
     };
     let Forked::Parent(other) = process::clone(&CloneArgs::default()).unwrap() else {
@@ -171,7 +171,7 @@ pub(crate) fn survey_tells_what_will_be_made() {
     let ground = Ground::hybrid();
     let plan = ground.plan("{}");
     let before = Paths::survey(&plan).unwrap();
-    let (group, _) = Group::create(&plan).unwrap();
+    let group = Group::create(&plan).unwrap();
     let sorted = |paths: &Paths| {
         let mut paths = paths.clone();
         paths.parents.sort();

@@ -186,7 +186,7 @@ pub(crate) fn devices_are_denied_unless_allowed() {
     // A group that was there with other rules gets these.
     let list = format!("{}/devices.allow", place(group.paths(), "devices"));
     std::fs::write(list, "c 1:11 r").unwrap();
-    let (mut again, _) = Group::create(&ground.plan("{}")).unwrap();
+    let mut again = Group::create(&ground.plan("{}")).unwrap();
     assert!(!opens(&mut again, "/dev/kmsg", OFlags::RDONLY));
     group.delete().unwrap();
     ground.end();

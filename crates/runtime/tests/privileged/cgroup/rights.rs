@@ -10,11 +10,8 @@ use forgeone_sys::process::Namespaces;
 fn create(path: &str, resources: &str, tolerate: bool) -> Result<(Group, Vec<String>)> {
     let resources = json::from_slice(resources.as_bytes()).unwrap();
     let options = Options { tolerate_missing_rights: tolerate, ..Options::default() };
-    let (plan, mut warnings) =
-        cgroup::plan(&layout(), "forgeone-test-rights", path, Some(&resources), &options)?;
-    let (group, more) = Group::create(&plan)?;
-    warnings.extend(more);
-    Ok((group, warnings))
+    let (plan, warnings) = cgroup::plan(&layout(), "forgeone-test-rights", path, Some(&resources), &options)?;
+    Ok((Group::create(&plan)?, warnings))
 }
 
 pub(crate) fn without_rights_there_is_no_group() {

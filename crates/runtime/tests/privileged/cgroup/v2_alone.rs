@@ -23,7 +23,7 @@ pub(crate) fn limits_and_view() {
         let resources = r#"{"hugepageLimits": [{"pageSize": "2MB", "limit": 2097152}], "unified": {
             "cgroup.max.depth": "3", "hugetlb.2MB.max": "8388608"}}"#;
         let plan = ground.plan(resources);
-        let (group, _) = Group::create(&plan).unwrap();
+        let group = Group::create(&plan).unwrap();
         assert_eq!(read(group.paths(), "", "hugetlb.2MB.max"), "8388608");
         assert_eq!(read(group.paths(), "", "hugetlb.2MB.rsvd.max"), "2097152");
         assert_eq!(read(group.paths(), "", "cgroup.max.depth"), "3");
@@ -42,14 +42,14 @@ pub(crate) fn devices_are_denied_by_program() {
         devices(ground);
         // A group that was there with another program gets this one, and no second.
         let group = ground.group(r#"{"devices": [{"allow": true}]}"#);
-        let (mut again, _) = Group::create(&ground.plan("{}")).unwrap();
+        let mut again = Group::create(&ground.plan("{}")).unwrap();
         assert!(!super::entry::opens(&mut again, "/dev/kmsg", forgeone_sys::fs::OFlags::RDONLY));
-        let (mut again, _) = Group::create(&ground.plan(r#"{"devices": [{"allow": true}]}"#)).unwrap();
+        let mut again = Group::create(&ground.plan(r#"{"devices": [{"allow": true}]}"#)).unwrap();
         assert!(super::entry::opens(&mut again, "/dev/kmsg", forgeone_sys::fs::OFlags::RDONLY));
         // What v1 can't say: all but one of these.
         let rules = r#"[{"allow": true, "type": "c", "major": 1, "access": "rwm"},
             {"allow": false, "type": "c", "major": 1, "minor": 11, "access": "r"}]"#;
-        let (mut again, _) = Group::create(&ground.plan(&format!(r#"{{"devices": {rules}}}"#))).unwrap();
+        let mut again = Group::create(&ground.plan(&format!(r#"{{"devices": {rules}}}"#))).unwrap();
         assert!(!super::entry::opens(&mut again, "/dev/kmsg", forgeone_sys::fs::OFlags::RDONLY));
         assert!(super::entry::opens(&mut again, "/dev/kmsg", forgeone_sys::fs::OFlags::WRONLY));
         group.delete().unwrap();
@@ -88,7 +88,7 @@ pub(crate) fn the_owner_may_make_groups() {
     alone(|ground| {
         let options = Options { owner: Some(65534), ..Options::default() };
         let (plan, _) = cgroup::plan(&layout(), "c1", &ground.path, None, &options).unwrap();
-        let (group, _) = Group::create(&plan).unwrap();
+        let group = Group::create(&plan).unwrap();
         let path = place(group.paths(), "");
         let owner = |file: &str| std::fs::metadata(format!("{path}/{file}")).unwrap().uid();
         for (file, uid) in [
@@ -112,7 +112,7 @@ pub(crate) fn groups_below_threads_join_them() {
         std::fs::create_dir(format!("{path}/threads")).unwrap();
         std::fs::write(format!("{path}/threads/cgroup.type"), "threaded").unwrap();
         let below = plan(&format!("{}/threads/c2", ground.path), "{}").unwrap();
-        let (mut group, _) = Group::create(&below).unwrap();
+        let mut group = Group::create(&below).unwrap();
         assert_eq!(read(group.paths(), "", "cgroup.type"), "threaded");
         assert!(group.pids().unwrap().is_empty() && !group.populated().unwrap());
         drop(group.birth().unwrap());

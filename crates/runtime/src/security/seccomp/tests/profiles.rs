@@ -200,6 +200,13 @@ fn notification_needs_a_listener() {
 }
 
 #[test]
+fn metadata_for_nobody_is_refused() {
+    let profile = profile(json!({ "defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "x" }));
+    let error = compile(&profile).unwrap_err().to_string();
+    assert_eq!(error, "linux.seccomp.listenerMetadata: there is no listenerPath that it could be sent to");
+}
+
+#[test]
 fn whether_sendmsg_may_be_notified_is_known() {
     let first = arg(0, "EQ", 1);
     for (default, rules, expected) in [
@@ -271,7 +278,6 @@ fn what_has_no_effect_is_warned_about() {
         "defaultAction": "SCMP_ACT_ERRNO",
         "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_Z80", "SCMP_ARCH_S390X", "SCMP_ARCH_S390"],
         "flags": ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_NEW"],
-        "listenerMetadata": "x",
         "syscalls": [
             rule(&["read", "raed", "set_tls"], "SCMP_ACT_ALLOW", json!([])),
             rule(&[], "SCMP_ACT_ALLOW", json!([])),
@@ -286,7 +292,6 @@ fn what_has_no_effect_is_warned_about() {
         r#"syscalls[0].names[1]: unknown system call "raed""#,
         "syscalls[1].names: empty: the rule is for nothing",
         r#"flags[1]: unknown flag "SECCOMP_FILTER_FLAG_NEW""#,
-        "listenerMetadata: not sent: there is no listenerPath",
     ];
     assert_eq!(compiled.warnings, warnings.map(|warning| format!("linux.seccomp.{warning}")));
     let hints = [2, 3]
