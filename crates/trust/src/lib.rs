@@ -5,6 +5,12 @@
 //! refused, because to ignore it would be to claim a check that didn't happen.
 #![forbid(unsafe_code)]
 
+mod contract;
+mod dna;
+
+pub use contract::ZTAContract;
+pub use dna::ContainerDNA;
+
 use forgeone_config::{ExecMode, ResourceLimits};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -147,5 +153,27 @@ mod tests {
         assert!(admit(&request(&issuers, &annotations)).is_err());
         let entropy = AdmissionRequest { minimum_entropy: Some(128.0), ..request(&[], &annotations) };
         assert!(admit(&entropy).is_err());
+    }
+
+    /// As the first request writes them: by literals of all fields.
+    #[test]
+    fn identity_and_contract_have_exactly_their_fields() {
+        let dna = ContainerDNA {
+            id: "web".to_owned(),
+            hash: format!("sha256:{}", "0".repeat(64)),
+            signer: "acme".to_owned(),
+            resource_limits: ResourceLimits { cpu_cores: Some(2.0), ..ResourceLimits::default() },
+            trust_label: "internal".to_owned(),
+            runtime_entropy: "00".repeat(16),
+            created_at: 1_700_000_000,
+            identity: None,
+        };
+        let contract = ZTAContract {
+            runtime_policy_id: "default".to_owned(),
+            trusted_issuers: vec![dna.signer.clone()],
+            minimum_entropy: 128.0,
+            exec_mode: ExecMode::Native,
+        };
+        assert_eq!((dna.clone(), contract.clone()), (dna, contract));
     }
 }
