@@ -18,7 +18,7 @@ HELPER = $(dir $(DOOR))forgeone-image
 PROFILE := --locked --profile ci
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build the release and run a container from the built-in image
 	@$(DOOR) run self
@@ -39,13 +39,17 @@ test-clients: ## the part of it that runs Podman, containerd, Docker and Buildah
 	@.ci/prepare test
 	@cargo run --quiet $(PROFILE) --package testkit --bin suite clients </dev/null
 
-test-vm: ## run the tests of cgroups and systemd alone, in the guest
+test-vm: ## run what needs the guest alone: cgroup v2, systemd, AppArmor, Podman with systemd
 	@.ci/prepare test
 	@cargo run --quiet $(PROFILE) --package testkit --bin suite guest </dev/null
 
-test-vm-full: ## run all tests of containers in the guest
+test-vm-full: ## run all tests of containers in the guest: with each driver, and as a user (hours without KVM)
 	@.ci/prepare test
-	@cargo run --quiet $(PROFILE) --package testkit --bin suite guest '' </dev/null
+	@cargo run --quiet $(PROFILE) --package testkit --bin suite guest cgroupfs systemd user '' </dev/null
+
+test-vm-selinux: ## boot the guest with SELinux, and run the tests of its labels
+	@.ci/prepare test
+	@cargo run --quiet $(PROFILE) --package testkit --bin suite guest selinux </dev/null
 
 check: ## check format, lints, documentation, licences and sources of dependencies
 	@.ci/prepare check
@@ -76,4 +80,4 @@ install: ## install below PREFIX (/usr/local), inside DESTDIR if set
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: help run build helpers test test-clients test-vm test-vm-full check bench man install clean
+.PHONY: help run build helpers test test-clients test-vm test-vm-full test-vm-selinux check bench man install clean

@@ -13,7 +13,7 @@
 //! by force, the root is removed, and what is left on the machine fails the test. Make the bundle before the
 //! door, so that it outlives it.
 
-use crate::{Leaks, Temp, names, programs};
+use crate::{Leaks, Temp, names, privileged, programs};
 use serde_json::Value;
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
@@ -36,6 +36,8 @@ pub struct Door {
     program: PathBuf,
     /// A program and its arguments that the runtime is started by.
     launcher: Vec<OsString>,
+    /// Options in front of each command.
+    options: &'static [&'static str],
     directory: Temp,
     leaks: Leaks,
     runs: Cell<u32>,
@@ -55,9 +57,13 @@ pub struct Output {
 }
 
 impl Door {
-    /// The release door.
+    /// The release door; where the suite says so, with the systemd driver.
     pub fn new() -> Self {
-        Self::of(programs::forgeone())
+        let mut door = Self::of(programs::forgeone());
+        if privileged::systemd_driver() {
+            door.options = &["--systemd-cgroup"];
+        }
+        door
     }
 
     /// Another runtime with the same command line, `runc` to compare with.
@@ -65,7 +71,8 @@ impl Door {
         let leaks = Leaks::before();
         let directory = Temp::new("door");
         fs::create_dir(directory.path().join("root")).expect("mkdir root");
-        Self { program: program.into(), launcher: Vec::new(), directory, leaks, runs: Cell::new(0) }
+        let (launcher, options, runs) = (Vec::new(), &[][..], Cell::new(0));
+        Self { program: program.into(), launcher, options, directory, leaks, runs }
     }
 
     /// The same, started by another program, which gets the command line as its last arguments.
@@ -93,7 +100,7 @@ impl Door {
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut words = self.launcher.iter().map(OsString::as_os_str).chain([self.program.as_os_str()]);
         let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).arg("--root").arg(self.root()).args(args).stdin(Stdio::null());
+        command.args(words).arg("--root").arg(self.root()).args(self.options).args(args).stdin(Stdio::null());
         for variable in FOREIGN {
             command.env_remove(variable);
         }

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!  tests/vm/setup ─ mmdebstrap ─ mke2fs ──► disk, kernel, initrd      kept by a hash of the recipe
-//!  forgeone, probe, test binary, tests/vm/inside ─ mke2fs ──► second disk
+//!  forgeone, probe, test binaries, tests/vm/{inside,each} ─ mke2fs ──► second disk
 //!  qemu (KVM, or in software): inside runs each test ──► second serial line ──► Results
 //! ```
 //!
 //! Nothing is built for it: the programs are those that run outside. Its disk is never changed: what the guest writes
-//! is forgotten. It has no network.
+//! is forgotten. It has no network. A boot runs the tests in one [`Variant`].
 
 use crate::cache::{self, run};
 use crate::{Temp, debian, privileged, programs};
@@ -20,16 +20,53 @@ use std::time::{Duration, Instant};
 
 /// What the guest has beside Debian's smallest system.
 const PACKAGES: &str = "systemd-sysv,udev,kmod,dbus,dbus-user-session,libpam-systemd,linux-image-cloud-amd64,\
-    initramfs-tools,passwd,login,uidmap,util-linux,procps,iproute2,keyutils,strace,jq,busybox-static,e2fsprogs";
+    initramfs-tools,passwd,login,uidmap,util-linux,bsdutils,procps,iproute2,keyutils,strace,jq,busybox-static,\
+    e2fsprogs,mount,apparmor,podman,conmon,crun,catatonit,slirp4netns,passt,fuse-overlayfs,selinux-policy-default";
 
 /// Size of its disk in MiB; most of it is a hole in the file.
-const DISK: u32 = 2048;
+const DISK: u32 = 3072;
 
 /// How long all may take, and, under KVM, the way to the first test: a `/dev/kvm` exists that hangs its guests.
-const LIMIT: Duration = Duration::from_secs(30 * 60);
+const LIMIT: Duration = Duration::from_secs(60 * 60);
 const START: Duration = Duration::from_secs(40);
 
-/// How the tests in the guest went.
+/// As what the guest's tests are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// As root, with groups that the door makes itself.
+    Cgroupfs,
+    /// As root, and every door is called with `--systemd-cgroup`.
+    Systemd,
+    /// As an ordinary user: root of a user namespace with the user's ids, as Podman calls a runtime; the group in which
+    /// the tests run is delegated to the user by systemd.
+    User,
+    /// As root, on a kernel with SELinux, which is permissive, in place of AppArmor.
+    Selinux,
+}
+
+impl Variant {
+    /// All, with the words by which they are known.
+    pub const ALL: [(&str, Self); 4] = [
+        ("cgroupfs", Self::Cgroupfs),
+        ("systemd", Self::Systemd),
+        ("user", Self::User),
+        ("selinux", Self::Selinux),
+    ];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        Self::ALL.into_iter().find(|(_, variant)| *variant == self).map_or("", |(word, _)| word)
+    }
+
+    fn kernel(self) -> &'static str {
+        match self {
+            Self::Selinux => "security=selinux selinux=1 enforcing=0",
+            _ => "apparmor=1 security=apparmor selinux=0",
+        }
+    }
+}
+
+/// How the tests in the guest went, by their names: that of the binary, and the test's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Results {
     /// Names of those that passed.
@@ -40,15 +77,22 @@ pub struct Results {
     pub skipped: BTreeMap<String, String>,
 }
 
-/// Runs tests of a test binary in the guest: those whose names begin with one of `names`.
+/// What runs in the guest.
+#[derive(Debug)]
+pub struct Tests<'a> {
+    /// The programs under test, with the variables that name them.
+    pub programs: &'a [(&'static str, PathBuf)],
+    /// The test binaries, with their names as nextest has them.
+    pub binaries: &'a [(&'static str, PathBuf)],
+    /// What the names of the tests begin with that are to be run.
+    pub names: &'a [&'a str],
+}
+
+/// Boots the guest and runs the tests in it.
 ///
 /// # Errors
 /// Why there is no guest, or what became of it.
-pub fn run_tests(
-    programs: &[(&'static str, PathBuf)],
-    binary: &Path,
-    names: &[&str],
-) -> Result<Results, String> {
+pub fn run_tests(tests: &Tests, variant: Variant) -> Result<Results, String> {
     for (program, package) in
         [("qemu-system-x86_64", "qemu-system-x86"), ("mke2fs", "e2fsprogs"), ("mmdebstrap", "mmdebstrap")]
     {
@@ -61,9 +105,9 @@ pub fn run_tests(
     }
     let image = cache::kept(&recipe(), make)?;
     let temp = Temp::new("guest");
-    let share = share(&temp, programs, binary, names)?;
+    let share = share(&temp, tests, variant)?;
     let results = temp.path().join("results");
-    let text = boot(&image, &share, &results)?;
+    let text = boot(&Machine { image: &image, share: &share, results: &results, variant })?;
     parse(&text).ok_or_else(|| {
         let console = fs::read(temp.path().join("console")).unwrap_or_default();
         let console = String::from_utf8_lossy(&console).into_owned();
@@ -118,26 +162,26 @@ fn disk(from: &Path, label: &str, mib: u32, file: &Path) -> Result<(), String> {
 }
 
 /// The disk with the programs, and what is to be run.
-fn share(
-    temp: &Temp,
-    programs: &[(&'static str, PathBuf)],
-    binary: &Path,
-    names: &[&str],
-) -> Result<PathBuf, String> {
+fn share(temp: &Temp, tests: &Tests, variant: Variant) -> Result<PathBuf, String> {
     let directory = temp.path().join("share");
-    let mut variables = String::new();
+    let mut variables = format!("export FORGEONE_GUEST={}\n", variant.word());
     let copy = |from: &Path, name: &str| {
         fs::copy(from, directory.join(name)).map_err(|e| format!("copy {}: {e}", from.display()))
     };
-    fs::create_dir(&directory).map_err(|e| e.to_string())?;
-    let mut size = copy(binary, "tests")?;
-    for (variable, program) in programs {
+    fs::create_dir_all(directory.join("binaries")).map_err(|e| e.to_string())?;
+    let mut size = 0;
+    for (name, binary) in tests.binaries {
+        size += copy(binary, &format!("binaries/{name}"))?;
+    }
+    for (variable, program) in tests.programs {
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         size += copy(program, &name)?;
         variables += &format!("export {variable}=/tests/{name}\n");
     }
-    copy(&programs::workspace().join("tests/vm/inside"), "inside")?;
-    for (name, text) in [("variables", variables), ("names", names.join("\n") + "\n")] {
+    for script in ["inside", "each"] {
+        copy(&programs::workspace().join("tests/vm").join(script), script)?;
+    }
+    for (name, text) in [("variables", variables), ("names", tests.names.join("\n") + "\n")] {
         fs::write(directory.join(name), text).map_err(|e| e.to_string())?;
     }
     let file = temp.path().join("share.ext4");
@@ -145,24 +189,32 @@ fn share(
     Ok(file)
 }
 
+/// A guest to be booted: the directory with its disk and kernel, the second disk, and the file of its second serial line.
+struct Machine<'a> {
+    image: &'a Path,
+    share: &'a Path,
+    results: &'a Path,
+    variant: Variant,
+}
+
 /// Boots it, under KVM if that works, and waits for its end; gives what it wrote to its second serial line.
-fn boot(image: &Path, share: &Path, results: &Path) -> Result<String, String> {
-    // That KVM hangs is remembered, for this kernel.
+fn boot(machine: &Machine) -> Result<String, String> {
+    // That KVM hangs is remembered, for this kernel, where we may write.
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let hangs = image.join(format!("kvm-hangs-{}", release.trim()));
+    let hangs = machine.image.join(format!("kvm-hangs-{}", release.trim()));
     let kvm = File::options().read(true).write(true).open("/dev/kvm").is_ok() && !hangs.exists();
     for accelerator in ["kvm", "tcg,thread=multi"].iter().skip(usize::from(!kvm)) {
         let start = if *accelerator == "kvm" { START } else { LIMIT };
-        let mut qemu = qemu(image, share, results, accelerator)?;
-        let ended = wait(&mut qemu, results, start);
+        let mut qemu = qemu(machine, accelerator)?;
+        let ended = wait(&mut qemu, machine.results, start);
         if ended.is_none() {
             // Failing means that it ended just now.
             let _ = qemu.kill();
             qemu.wait().map_err(|e| e.to_string())?;
         }
-        let text = fs::read_to_string(results).unwrap_or_default();
+        let text = fs::read_to_string(machine.results).unwrap_or_default();
         if *accelerator == "kvm" && !text.contains("begin") {
-            fs::write(&hangs, "").map_err(|e| e.to_string())?;
+            let _ = fs::write(&hangs, "");
             continue;
         }
         return Ok(text);
@@ -170,7 +222,8 @@ fn boot(image: &Path, share: &Path, results: &Path) -> Result<String, String> {
     Err("KVM hangs, and qemu has no other way".into())
 }
 
-fn qemu(image: &Path, share: &Path, results: &Path, accelerator: &str) -> Result<Child, String> {
+fn qemu(machine: &Machine, accelerator: &str) -> Result<Child, String> {
+    let Machine { image, share, results, variant } = machine;
     let console = results.with_file_name("console");
     let drive = |file: &Path| format!("file={},format=raw,if=virtio,snapshot=on", file.display());
     let serial = |file: &Path| format!("file:{}", file.display());
@@ -179,7 +232,9 @@ fn qemu(image: &Path, share: &Path, results: &Path, accelerator: &str) -> Result
     qemu.args(["-display", "none", "-monitor", "none", "-accel", accelerator]);
     qemu.args(["-cpu", if accelerator == "kvm" { "host" } else { "max" }]);
     qemu.arg("-kernel").arg(image.join("kernel")).arg("-initrd").arg(image.join("initrd"));
-    qemu.args(["-append", "root=LABEL=root rw console=ttyS0 quiet systemd.show_status=0"]);
+    let options =
+        format!("root=LABEL=root rw console=ttyS0 quiet systemd.show_status=0 {}", variant.kernel());
+    qemu.args(["-append", &options]);
     qemu.args(["-drive", &drive(&image.join("disk")), "-drive", &drive(share)]);
     qemu.args(["-serial", &serial(&console), "-serial", &serial(results)]);
     // What it says of a KVM that doesn't work is no matter.
@@ -202,7 +257,8 @@ fn wait(qemu: &mut Child, results: &Path, start: Duration) -> Option<()> {
     }
 }
 
-/// Reads `passed NAME`, `failed NAME`, `skipped NAME: REASON`, what failed ones said behind `| `, and `end`.
+/// Reads `passed BINARY NAME`, `failed BINARY NAME`, `skipped BINARY NAME: REASON`, what failed ones said behind `| `, and
+/// `end`.
 fn parse(text: &str) -> Option<Results> {
     let mut results = Results::default();
     let mut said = String::new();
@@ -231,11 +287,12 @@ mod tests {
 
     #[test]
     fn results_are_read_up_to_the_end() {
-        let text = "begin\r\npassed a::b\r\n| why\r\n| not\r\nfailed c\r\nskipped d: needs e: f\r\nend\r\n";
+        let text =
+            "begin\r\npassed a::b c\r\n| why\r\n| not\r\nfailed a d\r\nskipped a e: needs f: g\r\nend\r\n";
         let results = parse(text).unwrap();
-        assert_eq!(results.passed, ["a::b"]);
-        assert_eq!(results.failed["c"], "why\nnot\n");
-        assert_eq!(results.skipped["d"], "needs e: f");
+        assert_eq!(results.passed, ["a::b c"]);
+        assert_eq!(results.failed["a d"], "why\nnot\n");
+        assert_eq!(results.skipped["a e"], "needs f: g");
         assert_eq!(parse("begin\npassed a\n"), None);
     }
 }

@@ -47,6 +47,42 @@ pub fn file(path: impl AsRef<Path>) -> bool {
     yes
 }
 
+/// The variable by which the guest tells in which of its variants the tests run ([`crate::guest::Variant`]).
+pub const VARIANT: &str = "FORGEONE_GUEST";
+
+/// Whether all containers of this run are systemd's.
+pub fn systemd_driver() -> bool {
+    std::env::var(VARIANT).is_ok_and(|variant| variant == "systemd")
+}
+
+/// Whether systemd runs this machine.
+pub fn systemd() -> bool {
+    let yes = Path::new("/run/systemd/system").is_dir();
+    if !yes {
+        skip("needs a machine that runs systemd");
+    }
+    yes
+}
+
+/// Whether the door makes cgroups itself, where the config says.
+pub fn cgroupfs_driver() -> bool {
+    let yes = !systemd_driver();
+    if !yes {
+        skip("is about the cgroupfs driver");
+    }
+    yes
+}
+
+/// Whether root is the machine's, not a user's in a namespace.
+pub fn machine_root() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let yes = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    if !yes {
+        skip("needs root of the machine");
+    }
+    yes && root()
+}
+
 /// Effective user id of this process.
 pub fn effective_uid() -> u32 {
     let uids = status_field("Uid").expect("Uid in /proc/self/status");

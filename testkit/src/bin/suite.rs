@@ -6,8 +6,8 @@
 //! last line is the sum: `N passed, N failed, N skipped`. A test that was skipped is not counted as passed, unless it passed in the guest.
 //! The exit status is 0 if nothing failed and something passed.
 //!
-//! `suite guest [NAME …]` runs the guest alone, with all tests whose names begin so. `suite clients` runs the end-to-end
-//! tests of that name alone.
+//! `suite guest [VARIANT …] [NAME …]` runs the guest alone, in each variant (`cgroupfs`, `systemd`, `user`, `selinux`), with all
+//! tests whose names begin so. `suite clients` runs the end-to-end tests of that name alone.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
@@ -16,22 +16,35 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Instant;
-use testkit::guest::{self, Results};
+use testkit::guest::{self, Results, Tests, Variant};
 use testkit::results::Sum;
 use testkit::{Leaks, Temp, names, programs, skip};
 
-/// The tests that run in the guest: those of cgroups, which differ with its version, and those of systemd and its services.
-const GUEST: &[&str] = &["cgroup::", "service::", "systemd::", "v2::"];
+/// The tests that run in the guest: those of cgroups, which differ with its version, and those of what only the guest has.
+const GUEST: &[&str] = &[
+    "apparmor::",
+    "cgroup::",
+    "crio::",
+    "nested::",
+    "podman::limits::podman_sees",
+    "podman::systemd::",
+    "rootless::",
+    "service::",
+    "systemd::",
+    "usage::pressure",
+    "v2::",
+];
+
+/// Those that a kernel with SELinux is booted for.
+const SELINUX: &[&str] = &["selinux::"];
+
+type Programs<'a> = &'a [(&'static str, PathBuf)];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let programs = lane("build", programs::build_all);
     if words.first().is_some_and(|word| word == "guest") {
-        let names: Vec<&str> = words[1..].iter().map(String::as_str).collect();
-        let names = if names.is_empty() { GUEST } else { &names };
-        let (sum, results) = lane("guest", || guest(&programs, names));
-        let skipped = results.skipped.into_iter().map(|(name, reason)| (in_guest(&name), reason));
-        return told(&sum, &skipped.collect());
+        return guests(&programs, &words[1..]);
     }
     let temp = Temp::new("suite");
     let skips = temp.path().join("skips");
@@ -46,29 +59,47 @@ fn main() -> ExitCode {
     if only.is_some() {
         return told(&sum, &skipped);
     }
-    let (inside, results) = lane("guest", || guest(&programs, GUEST));
+    let (inside, results) = lane("guest", || guest(&programs, Variant::Cgroupfs, GUEST));
     let mut sum = sum.and(inside);
     for name in &results.passed {
-        if skipped.remove(&format!("{BINARY} {name}")).is_some() {
+        if skipped.remove(name).is_some() {
             // Counted once: where it ran.
             sum.passed -= 1;
         }
     }
     // What is skipped on both sides has its reason of here.
     for (name, reason) in results.skipped {
-        match skipped.contains_key(&format!("{BINARY} {name}")) {
+        match skipped.contains_key(&name) {
             true => sum.passed -= 1,
-            false => drop(skipped.insert(in_guest(&name), reason)),
+            false => drop(skipped.insert(format!("guest {name}"), reason)),
         }
     }
     told(&sum, &skipped)
 }
 
-/// The test binary that runs in the guest, as nextest names it.
-const BINARY: &str = "forgeone-tests::privileged";
-
-fn in_guest(name: &str) -> String {
-    format!("guest {name}")
+/// Runs the guest alone, once for each variant that is named, and tells the sum of each.
+fn guests(programs: Programs, words: &[String]) -> ExitCode {
+    let named = |word: &String| Variant::ALL.into_iter().find(|(name, _)| name == word);
+    let mut variants: Vec<_> = words.iter().map_while(named).map(|(_, variant)| variant).collect();
+    let names: Vec<&str> = words[variants.len()..].iter().map(String::as_str).collect();
+    if variants.is_empty() {
+        variants.push(Variant::Cgroupfs);
+    }
+    let mut all = (Sum::default(), BTreeMap::new());
+    for variant in variants {
+        let usual = if variant == Variant::Selinux { SELINUX } else { GUEST };
+        let names = if names.is_empty() { usual } else { &names };
+        let word = variant.word();
+        let (sum, results) = lane(&format!("guest {word}"), || guest(programs, variant, names));
+        let skipped = results.skipped.len();
+        let (passed, failed) = (sum.passed - skipped, sum.failed.len());
+        println!("guest {word}: {passed} passed, {failed} failed, {skipped} skipped");
+        all.0 = all.0.and(sum);
+        let reasons =
+            results.skipped.into_iter().map(|(name, reason)| (format!("guest {word} {name}"), reason));
+        all.1.extend(reasons);
+    }
+    told(&all.0, &all.1)
 }
 
 /// Prints the skipped, the failed and the sum.
@@ -92,7 +123,7 @@ fn lane<T>(name: &str, run: impl FnOnce() -> T) -> T {
     result
 }
 
-fn nextest(programs: &[(&'static str, PathBuf)], skips: &Path, only: Option<&str>) -> Sum {
+fn nextest(programs: Programs, skips: &Path, only: Option<&str>) -> Sum {
     // Where `.config/nextest.toml` has it, whatever CARGO_TARGET_DIR says.
     let report = programs::workspace().join("target/nextest/ci/junit.xml");
     if report.exists() {
@@ -128,7 +159,7 @@ fn ended(runner: &str, status: ExitStatus, sum: Sum) -> Sum {
     }
 }
 
-fn examples(programs: &[(&'static str, PathBuf)]) -> Sum {
+fn examples(programs: Programs) -> Sum {
     let mut command = programs::cargo();
     command.args(["test", "--doc", "--workspace", "--locked", "--profile", "ci", "--no-fail-fast"]);
     let output = command.envs(programs.iter().cloned()).stderr(Stdio::inherit()).output();
@@ -148,14 +179,24 @@ fn machine(leaks: &Leaks) -> Sum {
     Sum::failure("left behind by the suite", &left.join(", "))
 }
 
+/// The test binaries that run in the guest: their names as nextest has them, and their sources.
+const BINARIES: &[(&str, &str, &str)] = &[
+    ("forgeone-tests::privileged", "privileged", "tests/privileged/main.rs"),
+    ("forgeone-tests::clients", "clients", "tests/clients/main.rs"),
+];
+
 /// Runs the tests of these names in the guest; where there can't be one, that is one skipped test. As everywhere, the
 /// skipped are counted as passed at first.
-fn guest(programs: &[(&'static str, PathBuf)], names: &[&str]) -> (Sum, Results) {
+fn guest(programs: Programs, variant: Variant, names: &[&str]) -> (Sum, Results) {
     let mut build = programs::cargo();
-    build.args(["test", "--workspace", "--locked", "--profile", "ci", "--no-run", "--message-format=json"]);
-    let output = build.stderr(Stdio::null()).output().expect("run cargo test --no-run");
-    let ran = match programs::executable(&output.stdout, "privileged", Some("tests/privileged/main.rs")) {
-        Some(binary) => guest::run_tests(programs, &binary, names),
+    build.args(["test", "--package", "forgeone-tests", "--locked", "--profile", "ci", "--no-run"]);
+    let output = build.arg("--message-format=json").stderr(Stdio::null()).output();
+    let output = output.expect("run cargo test --no-run");
+    let built = BINARIES
+        .iter()
+        .map(|(id, name, source)| Some((*id, programs::executable(&output.stdout, name, Some(source))?)));
+    let ran = match built.collect::<Option<Vec<_>>>() {
+        Some(binaries) => guest::run_tests(&Tests { programs, binaries: &binaries, names }, variant),
         None => Err("cargo test --no-run tells no executable".into()),
     };
     let results = ran.unwrap_or_else(|reason| Results {
@@ -164,8 +205,9 @@ fn guest(programs: &[(&'static str, PathBuf)], names: &[&str]) -> (Sum, Results)
     });
     let mut sum = Sum { passed: results.passed.len() + results.skipped.len(), failed: Vec::new() };
     for (name, said) in &results.failed {
-        println!("failed: {}\n{said}", in_guest(name));
-        sum = sum.and(Sum::failure(&in_guest(name), said));
+        let name = format!("guest {} {name}", variant.word());
+        println!("failed: {name}\n{said}");
+        sum = sum.and(Sum::failure(&name, said));
     }
     (sum, results)
 }
