@@ -3,7 +3,7 @@
 //! The user is in no database, but where ranges are: there `/etc/passwd`, `/etc/subuid` and `/etc/subgid` are others, in a
 //! mount namespace of the command's own.
 
-use crate::running::dir;
+use crate::running::{dir, prepared_by};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -168,6 +168,74 @@ fn ranges_that_they_do_not_have_are_named_with_the_way_out() {
     for word in ["newuidmap", "/etc/subuid", "uidmap"] {
         assert!(output.stderr.contains(word), "{}", output.stderr);
     }
+    assert_eq!(user.states(), [""; 0]);
+}
+
+#[test]
+fn the_missing_package_of_newuidmap_is_named() {
+    let Some(user) = User::new() else { return };
+    let bundle = user.bundle("true").edit(|config| {
+        config["linux"]["uidMappings"] = json!([{ "containerID": 0, "hostID": RANGE, "size": 1000 }]);
+    });
+    let id = user.door.id("none");
+    let without = ["setpriv", "--reuid", &USER.to_string(), "--clear-groups", "env", "PATH=/nowhere"];
+    let output = user.finish(&without, &["create", "--bundle", dir(&bundle), &id]);
+    assert_eq!((output.code, output.stderr.lines().count()), (1, 1), "{}", output.stderr);
+    assert!(output.stderr.contains("newuidmap: No such file or directory"), "{}", output.stderr);
+    assert!(output.stderr.contains("the package uidmap"), "{}", output.stderr);
+    assert_eq!(user.states(), [""; 0]);
+}
+
+/// In a user namespace in which that is so: the machine's own setting is left alone.
+#[test]
+fn user_namespaces_that_are_switched_off_are_named() {
+    if !privileged::machine_root() {
+        return;
+    }
+    let map = json!([{ "containerID": 0, "hostID": 0, "size": 1 }]);
+    let bundle = Bundle::busybox().args(["true"]).namespace(json!({ "type": "user" })).edit(|config| {
+        config["linux"]["uidMappings"] = map.clone();
+        config["linux"]["gidMappings"] = map;
+    });
+    let door = Door::new();
+    let off = "exec unshare --user --map-root-user sh -c 'echo 0 > /proc/sys/user/max_user_namespaces; exec \"$@\"' sh \"$@\"";
+    let words = ["create", "--bundle", dir(&bundle), &door.id("off")];
+    let output = door.finish(&mut prepared_by(off, &door, &words));
+    assert_eq!((output.code, output.stderr.lines().count()), (1, 1), "{}", output.stderr);
+    assert!(output.stderr.contains("sysctl user.max_user_namespaces is 0"), "{}", output.stderr);
+    assert!(door.containers().is_empty());
+}
+
+/// A setting of the machine's, put back whatever happens.
+struct Setting(&'static str, String);
+
+impl Setting {
+    fn set(path: &'static str, value: &str) -> Self {
+        let before = fs::read_to_string(path).unwrap();
+        fs::write(path, value).unwrap();
+        Self(path, before)
+    }
+}
+
+impl Drop for Setting {
+    fn drop(&mut self) {
+        fs::write(self.0, &self.1).unwrap();
+    }
+}
+
+#[test]
+fn machine_user_namespaces_that_are_for_root_alone_are_named_with_the_way_out() {
+    let switch = "/proc/sys/kernel/unprivileged_userns_clone";
+    let Some(user) = User::new().filter(|_| privileged::file(switch) && privileged::machine_root()) else {
+        return;
+    };
+    let bundle = user.bundle("true");
+    let id = user.door.id("off");
+    let off = Setting::set(switch, "0");
+    let output = user.run(["create", "--bundle", dir(&bundle), &id]);
+    drop(off);
+    assert_eq!((output.code, output.stderr.lines().count()), (1, 1), "{}", output.stderr);
+    assert!(output.stderr.contains("sysctl kernel.unprivileged_userns_clone=1"), "{}", output.stderr);
     assert_eq!(user.states(), [""; 0]);
 }
 

@@ -9,7 +9,7 @@ use super::oom::OomScore;
 use super::spawn::{self, Cloned};
 use super::status::Kept;
 use super::undo::Undo;
-use super::{CreateOptions, Runtime, Started, hooks, listener, notify, proc, remove};
+use super::{CreateOptions, Runtime, Started, hooks, listener, notify, proc, remove, userns};
 use crate::bundle::{self, Bundle};
 use crate::engine::{self, Engine};
 use crate::error::{During, Result};
@@ -78,6 +78,7 @@ pub(super) fn create(runtime: &Runtime, id: &str, options: &CreateOptions, until
         let (hooks, state) = (decision.plan.hooks.poststop.clone(), state_of(id, &decision, "stopped"));
         undo.push("by poststop hooks", move || hooks::run_poststop(&hooks, &state));
     }
+    let user_namespace = decision.plan.namespaces.new.contains(Namespaces::USER);
     undo.push("the state directory", || runtime.root().remove(id, &runtime.root().open(id)?));
     let made = || -> Result<Created> {
         let mut making = Making::begin(id, options, until, decision, (dir, lock))?;
@@ -86,7 +87,7 @@ pub(super) fn create(runtime: &Runtime, id: &str, options: &CreateOptions, until
         making.move_in(&init, &mut undo)?;
         making.complete(init, &mut undo)
     };
-    made().map_err(|e| undo.run(e))
+    made().map_err(|e| undo.run(if user_namespace { userns::explain(e) } else { e }))
 }
 
 fn decide(runtime: &Runtime, id: &str, options: &CreateOptions) -> Result<Decision> {

@@ -23,6 +23,7 @@ mod start;
 mod status;
 mod undo;
 mod update;
+mod userns;
 mod watch;
 
 pub use notify::Notify;
