@@ -30,6 +30,7 @@ mod limits;
 mod memory_policy;
 mod mounts;
 mod namespaces;
+mod nested;
 mod netdevices;
 mod notify;
 mod parallel;
