@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a test talks to who reads its output")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod apparmor;
 mod as_runc;
 mod attacks;
 mod bad_input;
@@ -40,6 +41,7 @@ mod rootless;
 mod running;
 mod schema;
 mod seccomp;
+mod selinux;
 mod service;
 mod starting;
 mod state_root;

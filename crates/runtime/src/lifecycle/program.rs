@@ -168,9 +168,12 @@ fn labels(plan: &ProcessPlan, procfs: Option<&Procfs>) -> Result<()> {
     if !plan.apparmor_profile.is_empty() {
         let value = format!("exec {}", plan.apparmor_profile);
         let written = procfs.write("self/attr/apparmor/exec", value.as_bytes());
-        written
-            .or_else(|_| procfs.write("self/attr/exec", value.as_bytes()))
-            .during(|| format!("process.apparmorProfile \"{}\"", plan.apparmor_profile))?;
+        let written = written.or_else(|_| procfs.write("self/attr/exec", value.as_bytes()));
+        let written = written.map_err(|e| match e.errno() {
+            Errno::NOENT => Error::new(Kind::Config, "the profile is not loaded (apparmor_parser loads it)"),
+            _ => e.into(),
+        });
+        written.during(|| format!("process.apparmorProfile \"{}\"", plan.apparmor_profile))?;
     }
     if !plan.selinux_label.is_empty() {
         let written = procfs.write("self/attr/exec", plan.selinux_label.as_bytes());
