@@ -2,7 +2,7 @@
 //! made by conmon, which gets `--log-format json`; programs are executed from a file (`exec --process`); the rest are
 //! commands of the runtime itself (cri-o, internal/oci/runtime_oci.go).
 
-use crate::group::Group;
+use crate::group::{self, Group};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -12,9 +12,17 @@ use testkit::{Bundle, Door, Output, eventually, names, privileged};
 /// conmon is given descriptors: it waits for a byte in one, and tells the process id in the other.
 const CONMON: &str = "exec conmon \"$@\" 3>\"$SYNC\" 4<\"$START\"";
 
+/// Whose the containers' groups are.
+#[derive(Clone, Copy, PartialEq)]
+enum Driver {
+    Cgroupfs,
+    Systemd,
+}
+
 /// A container of CRI-O's.
 struct Container {
     id: String,
+    driver: Driver,
     bundle: Bundle,
     group: Group,
     door: Door,
@@ -22,19 +30,25 @@ struct Container {
 
 impl Container {
     /// Created by conmon, from a bundle; `None`, with the skip noted, where something is missing.
-    fn create(bundle: Bundle) -> Option<Self> {
+    fn create(bundle: Bundle, driver: Driver) -> Option<Self> {
         if !privileged::root() || !privileged::program("conmon", "conmon") {
+            return None;
+        }
+        if driver == Driver::Systemd && !privileged::systemd() {
             return None;
         }
         let (door, group) = (Door::new(), Group::new("crio"));
         let id = door.id("crio");
-        let path = format!("{}/crio-{id}", group.path());
+        let path = match driver {
+            Driver::Cgroupfs => format!("{}/crio-{id}", group.path()),
+            Driver::Systemd => format!("system.slice:crio:{id}"),
+        };
         let bundle = bundle.edit(|config| config["linux"]["cgroupsPath"] = json!(path));
         for name in ["exits", "persist", "attach"] {
             fs::create_dir(door.directory().join(name)).unwrap();
         }
         fs::write(door.directory().join("start"), "x").unwrap();
-        Some(Self { id, bundle, group, door })
+        Some(Self { id, driver, bundle, group, door })
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -48,6 +62,9 @@ impl Container {
         conmon.arg("--runtime").arg(testkit::forgeone());
         conmon.arg(format!("--runtime-arg=--root={}", self.door.root().display()));
         conmon.arg("--runtime-arg=--log-format=json");
+        if self.driver == Driver::Systemd {
+            conmon.arg("--systemd-cgroup");
+        }
         conmon.arg(format!("--runtime-arg=--log={}", self.file("runtime.log").display()));
         conmon.arg("--bundle").arg(self.bundle.path());
         conmon.arg("--container-pidfile").arg(self.file(pid_file));
@@ -88,6 +105,12 @@ impl Container {
         (serde_json::from_str(&last).unwrap_or(Value::Null), log())
     }
 
+    /// A file of its group, in the hierarchy of a controller.
+    fn limit(&self, controller: &str, file: &str) -> String {
+        let pid = self.door.state(&self.id)["pid"].to_string();
+        fs::read_to_string(group::of_process(&pid, controller).join(file)).unwrap().trim().to_owned()
+    }
+
     fn exit_status(&self) -> Option<String> {
         fs::read_to_string(self.file("exits").join(&self.id)).ok()
     }
@@ -105,13 +128,26 @@ impl Drop for Container {
 
 #[test]
 fn crio_creates_starts_executes_and_deletes() {
+    lives(Driver::Cgroupfs);
+}
+
+#[test]
+fn crio_creates_starts_executes_and_deletes_with_systemd() {
+    lives(Driver::Systemd);
+}
+
+fn lives(driver: Driver) {
     let script = "echo ready; trap 'exit 4' TERM; while :; do sleep 0.01; done";
-    let Some(container) = Container::create(Bundle::busybox().shell(script)) else { return };
+    let Some(container) = Container::create(Bundle::busybox().shell(script), driver) else { return };
     let (output, told) = container.made();
     assert_eq!(output.code, 0, "{}", output.stderr);
     let state = container.door.state(&container.id);
     assert_eq!((&state["status"], &state["pid"]), (&json!("created"), &told["pid"]), "{told}");
     container.door.ok(["start", &container.id]);
+    if driver == Driver::Systemd {
+        let group = group::of_process(&told["pid"].to_string(), "pids");
+        assert!(group.ends_with(format!("system.slice/crio-{}.scope", container.id)), "{group:?}");
+    }
     let log = || fs::read_to_string(container.file("log")).unwrap();
     eventually("its output is in the log", || log().contains(" stdout F ready\n"));
 
@@ -140,22 +176,36 @@ fn crio_creates_starts_executes_and_deletes() {
 
 #[test]
 fn crio_updates_a_container_from_standard_input() {
-    let Some(container) = Container::create(Bundle::busybox().args(["sleep", "1000"])) else { return };
+    updates(Driver::Cgroupfs);
+}
+
+#[test]
+fn crio_updates_a_container_of_systemd_from_standard_input() {
+    updates(Driver::Systemd);
+}
+
+fn updates(driver: Driver) {
+    let Some(container) = Container::create(Bundle::busybox().args(["sleep", "1000"]), driver) else {
+        return;
+    };
     assert_eq!(container.made().0.code, 0);
     container.door.ok(["start", &container.id]);
     let resources = container.file("resources.json");
-    fs::write(&resources, r#"{"cpu": {"shares": 77}, "pids": {"limit": 50}}"#).unwrap();
+    fs::write(&resources, r#"{"cpu": {"shares": 2}, "pids": {"limit": 50}}"#).unwrap();
     let mut update = container.door.command(["update", "--resources", "-", &container.id]);
     let output = container.door.finish(update.stdin(fs::File::open(resources).unwrap()));
     assert_eq!(output.code, 0, "{}", output.stderr);
-    let group = format!("crio-{}", container.id);
-    assert_eq!(container.group.read("cpu", &group, "cpu.shares").as_deref(), Some("77"));
-    assert_eq!(container.group.read("pids", &group, "pids.max").as_deref(), Some("50"));
+    // The smallest share of each version.
+    let (file, least) = if group::is_v2() { ("cpu.weight", "1") } else { ("cpu.shares", "2") };
+    assert_eq!(container.limit("cpu", file), least);
+    assert_eq!(container.limit("pids", "pids.max"), "50");
 }
 
 #[test]
 fn crio_reads_why_a_container_can_not_be_created() {
-    let Some(container) = Container::create(Bundle::busybox().args(["nosuch"])) else { return };
+    let Some(container) = Container::create(Bundle::busybox().args(["nosuch"]), Driver::Cgroupfs) else {
+        return;
+    };
     let (output, told) = container.made();
     assert_eq!(told["pid"], -1, "{told} {output:?}");
     let said = told["message"].as_str().unwrap();

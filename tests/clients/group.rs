@@ -31,9 +31,9 @@ impl Group {
         &self.0[1..]
     }
 
-    /// What a file of a container's group says, in the hierarchy of this controller (cgroup v1).
+    /// What a file of a container's group says, in the hierarchy of this controller.
     pub(crate) fn read(&self, controller: &str, container: &str, file: &str) -> Option<String> {
-        let group = Path::new("/sys/fs/cgroup").join(controller).join(self.name()).join(container);
+        let group = mount_of(controller).join(self.name()).join(container);
         Some(fs::read_to_string(group.join(file)).ok()?.trim().to_owned())
     }
 
@@ -44,7 +44,9 @@ impl Group {
 
     fn tops(&self) -> impl Iterator<Item = PathBuf> {
         let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
-        hierarchies.map(|hierarchy| hierarchy.path().join(self.name())).filter(|top| top.is_dir())
+        let hierarchies =
+            hierarchies.map(|hierarchy| hierarchy.path()).chain([PathBuf::from("/sys/fs/cgroup")]);
+        hierarchies.map(|hierarchy| hierarchy.join(self.name())).filter(|top| top.is_dir())
     }
 }
 
@@ -60,6 +62,26 @@ impl Drop for Group {
             panic!("cgroups can't be removed: {left:?}");
         }
     }
+}
+
+/// Whether cgroup2 is alone.
+pub(crate) fn is_v2() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
+/// Where the hierarchy of a controller is mounted.
+fn mount_of(controller: &str) -> PathBuf {
+    let top = PathBuf::from("/sys/fs/cgroup");
+    if is_v2() { top } else { top.join(controller) }
+}
+
+/// The directory of a process's group in the hierarchy of this controller.
+pub(crate) fn of_process(pid: &str, controller: &str) -> PathBuf {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let lines = text.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+    let has = |names: &str| (is_v2() && names.is_empty()) || names.split(',').any(|name| name == controller);
+    let (_, path) = lines.into_iter().find(|(names, _)| has(names)).unwrap();
+    mount_of(controller).join(path.trim_start_matches('/'))
 }
 
 /// The groups below, the deepest first.

@@ -4,10 +4,12 @@
 //! and `host`: a bridge would leave firewall chains.
 
 mod keeping;
+mod limits;
 mod options;
 mod pods;
 mod rootless;
 mod run;
+mod systemd;
 
 use crate::client::Client;
 use crate::group::Group;
@@ -18,14 +20,13 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use testkit::{Door, names, privileged};
+use testkit::{Door, eventually, names, privileged, skip};
 
 /// Hard limits that a container asks for must be below the machine's, which can't be raised everywhere.
 const CONFIGURATION: &str = r#"
 [containers]
 default_ulimits = ["nofile=512:512", "nproc=512:512"]
 [engine]
-cgroup_manager = "cgroupfs"
 events_logger = "file"
 "#;
 
@@ -39,6 +40,10 @@ struct Podman {
     room: Option<Room>,
     /// Whether it is the ordinary user's, who is in the room only.
     rootless: bool,
+    /// Whether groups are systemd's to make.
+    systemd: bool,
+    /// Whose it is in place of root's: a user of this machine with a systemd of their own, by id.
+    session: Option<u32>,
     runtime: PathBuf,
     group: Group,
     door: Door,
@@ -57,6 +62,40 @@ impl Podman {
         podman.with_image()
     }
 
+    /// Root's, with groups of systemd's.
+    fn with_systemd() -> Option<Self> {
+        if !privileged::systemd() {
+            return None;
+        }
+        let mut podman = Self::installed()?;
+        podman.systemd = true;
+        podman.with_image()
+    }
+
+    /// That of the user `guest` of the machine, with groups of their own systemd's.
+    fn of_session() -> Option<Self> {
+        if !privileged::systemd() || !privileged::program("newuidmap", "uidmap") {
+            return None;
+        }
+        let mut podman = Self::installed()?;
+        let users = fs::read_to_string("/etc/passwd").unwrap();
+        let Some(id) = users.lines().find_map(|line| line.strip_prefix("guest:x:")?.split(':').next()) else {
+            skip("needs the user guest");
+            return None;
+        };
+        let lingers = Command::new("loginctl").args(["enable-linger", "guest"]).status().unwrap();
+        assert!(lingers.success());
+        let bus = Path::new("/run/user").join(id).join("bus");
+        eventually("the user's bus is there", || bus.exists());
+        podman.session = id.parse().ok();
+        podman.systemd = true;
+        for name in ["storage", "run", "tmp"] {
+            fs::create_dir(podman.dir().join(name)).unwrap();
+            chown(podman.dir().join(name), podman.session, podman.session).unwrap();
+        }
+        podman.with_image()
+    }
+
     /// That of an ordinary user, who exists in a room only.
     fn rootless() -> Option<Self> {
         let mut podman = Self::installed()?;
@@ -65,6 +104,8 @@ impl Podman {
         }
         podman.make_room()?;
         podman.rootless = true;
+        // In the room there is none.
+        podman.systemd = false;
         // The build's directory needn't be open to everybody.
         let runtime = podman.dir().join("forgeone");
         fs::copy(&podman.runtime, &runtime).unwrap();
@@ -85,7 +126,8 @@ impl Podman {
         }
         let (door, group) = (Door::new(), Group::new("podman"));
         fs::write(door.directory().join("containers.conf"), CONFIGURATION).unwrap();
-        Some(Self { room: None, rootless: false, runtime: testkit::forgeone(), group, door })
+        let (runtime, systemd) = (testkit::forgeone(), privileged::systemd_driver());
+        Some(Self { room: None, rootless: false, systemd, session: None, runtime, group, door })
     }
 
     /// Users are made in copies of the files in /etc, which only the room sees.
@@ -121,6 +163,24 @@ impl Podman {
         self.door.directory()
     }
 
+    /// The option for a cgroup of ours, which a user can't have; systemd's are where Podman has them.
+    fn parent(&self) -> Vec<&str> {
+        if self.rootless || self.systemd { Vec::new() } else { vec!["--cgroup-parent", self.group.path()] }
+    }
+
+    /// As a user of the machine, in their session.
+    fn in_session(&self, id: u32) -> Command {
+        let (id, runtime) = (id.to_string(), format!("/run/user/{id}"));
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", &id, "--regid", &id, "--init-groups", "--reset-env", "env", "-C", "/"]);
+        command.arg(format!("XDG_RUNTIME_DIR={runtime}"));
+        command.arg(format!("DBUS_SESSION_BUS_ADDRESS=unix:path={runtime}/bus"));
+        command.arg(format!("CONTAINERS_CONF={}", self.dir().join("containers.conf").display()));
+        command.arg(format!("FORGEONE_TEST={}", names::process_prefix()));
+        command.arg("podman");
+        command
+    }
+
     /// With a user's environment; their storage is below HOME, so that the options don't name it.
     fn as_user(&self, room: &Room) -> Command {
         let id = USER.to_string();
@@ -142,30 +202,28 @@ impl Client for Podman {
     }
 
     fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = match &self.room {
-            None => Command::new("podman"),
-            Some(room) if self.rootless => self.as_user(room),
-            Some(room) => room.command("podman"),
+        let mut command = match (&self.room, self.session) {
+            (None, None) => Command::new("podman"),
+            (None, Some(id)) => self.in_session(id),
+            (Some(room), _) if self.rootless => self.as_user(room),
+            (Some(room), _) => room.command("podman"),
         };
         if !self.rootless {
             for (option, name) in [("--root", "storage"), ("--runroot", "run"), ("--tmpdir", "tmp")] {
                 command.arg(option).arg(self.dir().join(name));
             }
         }
-        command.args(["--cgroup-manager", "cgroupfs", "--events-backend", "file", "--storage-driver", "vfs"]);
+        command.args(["--cgroup-manager", if self.systemd { "systemd" } else { "cgroupfs" }]);
+        command.args(["--events-backend", "file", "--storage-driver", "vfs"]);
         command.arg("--runtime").arg(&self.runtime).args(args);
         command.env("CONTAINERS_CONF", self.dir().join("containers.conf"));
         command.env("FORGEONE_TEST", names::process_prefix()).stdin(Stdio::null());
         command
     }
 
-    /// Words of `podman run`, with a cgroup of ours (which a user can't have) and no network.
+    /// Words of `podman run`, with a cgroup of ours and no network.
     fn run_words<'a>(&'a self, options: &[&'a str], command: &[&'a str]) -> Vec<&'a str> {
-        let ours: &[&str] = match self.rootless {
-            false => &["run", "--network=none", "--cgroup-parent", self.group.path()],
-            true => &["run", "--network=none"],
-        };
-        [ours, options, &["bb"], command].concat()
+        [&["run", "--network=none"], &*self.parent(), options, &["bb"], command].concat()
     }
 }
 
@@ -173,7 +231,11 @@ impl Drop for Podman {
     fn drop(&mut self) {
         let pods = self.answer(["pod", "rm", "--all", "--force", "--time", "0"]);
         let containers = self.answer(["rm", "--all", "--force", "--time", "0"]);
-        let said = pods.stderr + &containers.stderr;
+        let mut said = pods.stderr + &containers.stderr;
+        if self.session.is_some() {
+            // The process that holds the user's namespaces.
+            said += &self.answer(["system", "migrate"]).stderr;
+        }
         if !said.is_empty() && !std::thread::panicking() {
             panic!("podman: {said}");
         }

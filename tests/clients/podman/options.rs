@@ -51,20 +51,6 @@ fn podmans_options_are_seen_inside() {
 }
 
 #[test]
-fn podmans_limits_are_the_cgroups() {
-    let Some(podman) = Podman::new() else { return };
-    if !privileged::file("/sys/fs/cgroup/memory/memory.limit_in_bytes") {
-        return;
-    }
-    let options = ["--memory", "32m", "--pids-limit", "50", "--cpus", "0.5"];
-    let line = "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us";
-    assert_eq!(podman.says(&options, line), "33554432\n50\n50000\n");
-    let output =
-        podman.run(&["--rm", "--memory", "16m", "--memory-swap", "16m"], &["sh", "-c", "tail /dev/zero"]);
-    assert_eq!(output.code, 137, "{}", output.stderr);
-}
-
-#[test]
 fn podmans_devices_and_sysctls_are_the_containers() {
     let Some(podman) = Podman::new() else { return };
     assert_eq!(podman.says(&["--sysctl", "kernel.msgmax=4096"], "cat /proc/sys/kernel/msgmax"), "4096\n");

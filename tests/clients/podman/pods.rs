@@ -26,7 +26,7 @@ fn podmans_pod_shares_what_it_says() {
         return skip(format_args!("{}: Podman takes it for a hierarchy and fails", stray.display()));
     }
     let create = ["pod", "create", "--name", "pod", "--network", "none", "--share", "net,ipc,uts,pid"];
-    podman.ok([&create[..], &["--hostname", "together", "--cgroup-parent", podman.group.path()]].concat());
+    podman.ok([&create[..], &["--hostname", "together"], &podman.parent()].concat());
     podman.ok(["run", "--detach", "--pod", "pod", "--name", "one", "bb", "sleep", "1000"]);
     podman.ok(["run", "--detach", "--pod", "pod", "--name", "two", "bb", "sleep", "1000"]);
     let links = "for name in net ipc uts pid; do readlink /proc/self/ns/$name; done; hostname";

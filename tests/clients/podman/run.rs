@@ -114,16 +114,9 @@ fn podman_passes_standard_input_on() {
 #[test]
 fn podman_shares_the_hosts_network() {
     let Some(podman) = Podman::new() else { return };
-    let words = [
-        "run",
-        "--rm",
-        "--cgroup-parent",
-        podman.group.path(),
-        "--network=host",
-        "bb",
-        "readlink",
-        "/proc/self/ns/net",
-    ];
+    let words =
+        [&["run", "--rm"], &*podman.parent(), &["--network=host", "bb", "readlink", "/proc/self/ns/net"]]
+            .concat();
     let ours = fs::read_link("/proc/self/ns/net").unwrap();
     assert_eq!(podman.ok(words).stdout.trim(), ours.to_str().unwrap());
 }
@@ -135,19 +128,8 @@ fn podmans_containers_share_namespaces_with_each_other() {
     let link =
         "for name in net ipc uts; do readlink /proc/self/ns/$name; done; ls -d /proc/1; cat /proc/1/comm";
     let theirs = podman.ok(["exec", "web", "sh", "-c", link]).stdout;
-    let words = [
-        "run",
-        "--rm",
-        "--cgroup-parent",
-        podman.group.path(),
-        "--network=container:web",
-        "--ipc=container:web",
-        "--uts=container:web",
-        "--pid=container:web",
-        "bb",
-        "sh",
-        "-c",
-        link,
-    ];
+    let shared = ["--network=container:web", "--ipc=container:web", "--uts=container:web"];
+    let command = ["--pid=container:web", "bb", "sh", "-c", link];
+    let words = [&["run", "--rm"], &*podman.parent(), &shared, &command].concat();
     assert_eq!(podman.ok(words).stdout, theirs);
 }
