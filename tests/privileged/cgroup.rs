@@ -262,7 +262,7 @@ fn huge_pages_and_unified_values_are_in_the_cgroup2_group() {
 
 #[test]
 fn the_group_is_where_the_config_says() {
-    if !privileged::root() {
+    if !privileged::machine_root() || !privileged::cgroupfs_driver() {
         return;
     }
     let own = groups(std::process::id() as i32);
@@ -294,7 +294,7 @@ fn the_group_is_where_the_config_says() {
 
 #[test]
 fn the_levels_above_stay_as_long_as_another_container_is_below() {
-    if !privileged::root() {
+    if !privileged::machine_root() || !privileged::cgroupfs_driver() {
         return;
     }
     let name = names::unique("pod");
@@ -321,7 +321,7 @@ fn exec_runs_in_the_containers_groups() {
     let running = Running::of(Bundle::busybox());
     let init = read(format!("/proc/{}/cgroup", running.pid()));
     assert_eq!(running.says("cat /proc/self/cgroup"), init);
-    assert!(init.lines().all(|line| line.ends_with(&running.id)), "{init}");
+    assert!(init.lines().all(|line| line.contains(&running.id)), "{init}");
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn a_cgroup_namespace_has_the_containers_group_for_its_root() {
 
 #[test]
 fn processes_are_born_in_their_group_and_never_moved() {
-    if !privileged::root() || !privileged::program("strace", "strace") {
+    if !privileged::root() || !privileged::cgroupfs_driver() || !privileged::program("strace", "strace") {
         return;
     }
     let bundle = resources(Bundle::busybox(), "pids", json!({ "limit": 50 }));

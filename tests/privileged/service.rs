@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use testkit::bundle::PROBE;
-use testkit::{Bundle, Door, eventually, privileged, programs, skip};
+use testkit::{Bundle, Door, eventually, privileged, programs};
 
 /// Descriptors 3 and 4 are open, and whatever stands before `exec` is the service manager's.
 fn activated(variables: &str) -> String {
@@ -426,9 +426,5 @@ fn a_unit_of_systemd_passes_its_sockets_on() {
 }
 
 fn systemd_runs() -> bool {
-    if !Path::new("/run/systemd/system").is_dir() {
-        skip("needs a machine that runs systemd");
-        return false;
-    }
-    privileged::root()
+    privileged::systemd() && privileged::machine_root()
 }

@@ -13,11 +13,7 @@ use testkit::{Bundle, Door, Output, Temp, eventually, privileged, skip};
 
 /// Whether systemd runs here, and the test as root; otherwise the test is skipped.
 fn runs() -> bool {
-    let booted = Path::new("/run/systemd/system").is_dir();
-    if !booted {
-        skip("needs a machine that runs systemd");
-    }
-    booted && privileged::root() && privileged::program("systemctl", "systemd")
+    privileged::systemd() && privileged::machine_root() && privileged::program("systemctl", "systemd")
 }
 
 /// What a program of the host prints.

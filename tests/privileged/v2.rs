@@ -2,12 +2,12 @@
 //!
 //! The reference machine has cgroup v1; these tests run in the guest that tests/vm describes.
 
-use crate::cgroup::{group, resources, v2, values, whole_disk};
+use crate::cgroup::{group, path, resources, v2, values, whole_disk};
 use crate::running::{Running, dir, refusal, run};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
-use testkit::{Bundle, Door, eventually, skip};
+use testkit::{Bundle, Door, eventually, names, privileged, skip};
 
 /// Whether cgroup2 is alone and has this controller; otherwise the test is skipped.
 fn alone(controller: &str) -> bool {
@@ -115,6 +115,136 @@ fn values_of_unified_are_in_the_group_or_refused() {
     for (key, value) in [("memory.nothing", "1"), ("memory.max", "lots"), ("nothing.max", "1")] {
         let error = refusal(&resources(Bundle::busybox(), "unified", json!({ key: value })));
         assert!(error.contains(&format!("linux.resources.unified[\"{key}\"]")), "{error}");
+    }
+}
+
+/// Each error names the field, and the file or value with the cause; [`refusal`] sees that nothing is left.
+#[test]
+fn limits_that_can_not_be_are_refused_with_field_and_cause() {
+    if !alone("memory") {
+        return;
+    }
+    for (name, value, expected) in [
+        ("memory", json!({ "limit": -2 }), &["linux.resources.memory.limit", "-2"][..]),
+        ("memory", json!({ "limit": "lots" }), &["linux.resources.memory.limit", "\"lots\""]),
+        ("memory", json!({ "reservation": 1.5 }), &["linux.resources.memory.reservation", "1.5"]),
+        ("memory", json!({ "limit": 1 << 26, "swap": 1 << 25 }), &["linux.resources.memory.swap"]),
+        ("pids", json!({ "limit": "x" }), &["linux.resources.pids.limit", "\"x\""]),
+        ("cpu", json!({ "quota": 10 }), &["linux.resources.cpu.quota", "cpu.max", "10 100000", "EINVAL"]),
+        ("cpu", json!({ "period": 10_000_000 }), &["linux.resources.cpu.period", "cpu.max", "EINVAL"]),
+        ("cpu", json!({ "idle": 2 }), &["linux.resources.cpu.idle", "2 is neither 0 nor 1"]),
+        ("cpu", json!({ "mems": "77" }), &["linux.resources.cpu.mems", "cpuset.mems", "77"]),
+        ("rdma", json!({ "no_such0": { "hcaHandles": 1 } }), &["linux.resources.rdma[\"no_such0\"]"]),
+        (
+            "unified",
+            json!({ "misc.max": "nothing 1" }),
+            &["linux.resources.unified[\"misc.max\"]", "nothing 1"],
+        ),
+        (
+            "unified",
+            json!({ "pids.max": "-1" }),
+            &["linux.resources.unified[\"pids.max\"]", "pids.max", "-1"],
+        ),
+        ("unified", json!({ "cgroup.procs": "1" }), &["linux.resources.unified[\"cgroup.procs\"]"]),
+    ] {
+        let error = refusal(&resources(Bundle::busybox(), name, value));
+        assert!(expected.iter().all(|word| error.contains(word)), "{expected:?}: {error}");
+    }
+}
+
+#[test]
+fn memory_that_runs_out_ends_the_whole_group_if_the_config_says_so() {
+    if !alone("memory") {
+        return;
+    }
+    let door = Door::new();
+    let line = "sleep 1000 & dd if=/dev/zero of=/dev/null bs=64M count=1; echo survived; sleep 1000";
+    let limit = json!({ "limit": 16_777_216, "swap": 16_777_216 });
+    let bundle = resources(Bundle::busybox().shell(line), "memory", limit);
+    for (together, survives) in [("0", true), ("1", false)] {
+        let bundle = crate::cgroup::like(&bundle, line);
+        let bundle = resources(bundle, "unified", json!({ "memory.oom.group": together }));
+        let id = door.id("together");
+        let output = door.ok(["run", "--detach", "--bundle", dir(&bundle), &id]);
+        if survives {
+            eventually("the shell goes on", || output.stdout_now() == "survived\n");
+        } else {
+            door.await_status(&id, "stopped");
+            assert_eq!(output.stdout_now(), "");
+        }
+        door.ok(["delete", "--force", &id]);
+    }
+}
+
+/// As the scheduler of the machine's disks has it: BFQ's weights, or those of the kernel's cost model.
+#[test]
+fn block_devices_have_weights() {
+    if !alone("io") {
+        return;
+    }
+    let bundle = resources(Bundle::busybox(), "blockIO", json!({ "weight": 300 }));
+    let probe = Running::of(Bundle::busybox());
+    let own = group(probe.pid(), "");
+    if let Some((file, value)) = [("io.bfq.weight", "default 300"), ("io.weight", "default 2931")]
+        .iter()
+        .find(|(file, _)| own.join(file).exists())
+    {
+        values(&group(Running::of(bundle).pid(), ""), &[(file, value)]);
+    } else {
+        let error = refusal(&bundle);
+        assert!(error.contains("linux.resources.blockIO.weight"), "{error}");
+    }
+}
+
+/// Below a group of threads there are no processes with memory of their own to limit.
+#[test]
+fn a_tree_of_threads_is_an_error_that_names_the_group() {
+    if !alone("memory") || !privileged::cgroupfs_driver() {
+        return;
+    }
+    let name = names::unique("threads");
+    let own = Path::new("/sys/fs/cgroup").join(&name);
+    fs::create_dir(&own).unwrap();
+    let tree = Levels(own.clone());
+    fs::create_dir(own.join("threads")).unwrap();
+    fs::write(own.join("threads/cgroup.type"), "threaded").unwrap();
+    for (place, limit) in [(format!("/{name}/threads/x"), true), (format!("/{name}/domain"), true)] {
+        let bundle = path(Bundle::busybox().args(["true"]), &place);
+        let bundle = if limit { resources(bundle, "memory", json!({ "limit": 1 << 26 })) } else { bundle };
+        let error = refusal(&bundle);
+        assert!(error.contains(&name) || error.contains("linux.resources.memory.limit"), "{error}");
+        eprintln!("{error}");
+    }
+    drop(tree);
+}
+
+/// Groups of the test's own.
+struct Levels(std::path::PathBuf);
+
+impl Drop for Levels {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(self.0.join("threads"));
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// A group that somebody else manages, who passes some controllers on and has processes in it.
+#[test]
+fn a_controller_that_can_not_be_passed_on_is_an_error_that_names_it() {
+    if !alone("memory") || !privileged::cgroupfs_driver() {
+        return;
+    }
+    let name = names::unique("busy");
+    let own = Levels(Path::new("/sys/fs/cgroup").join(&name));
+    fs::create_dir(&own.0).unwrap();
+    let mut inside = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    fs::write(own.0.join("cgroup.procs"), inside.id().to_string()).unwrap();
+    let bundle = resources(Bundle::busybox(), "memory", json!({ "limit": 1 << 26 }));
+    let error = std::panic::catch_unwind(|| refusal(&path(bundle, &format!("/{name}/x"))));
+    inside.kill().and_then(|()| inside.wait()).unwrap();
+    let error = error.unwrap();
+    for word in ["linux.resources.memory.limit", "cgroup.subtree_control", "EBUSY"] {
+        assert!(error.contains(word), "{error}");
     }
 }
 
