@@ -172,7 +172,7 @@ impl Podman {
     fn in_session(&self, id: u32) -> Command {
         let (id, runtime) = (id.to_string(), format!("/run/user/{id}"));
         let mut command = Command::new("setpriv");
-        command.args(["--reuid", &id, "--regid", &id, "--init-groups", "--reset-env", "env", "-C", "/"]);
+        command.args(["--reuid", &id, "--regid", &id, "--init-groups", "--reset-env", "env"]);
         command.arg(format!("XDG_RUNTIME_DIR={runtime}"));
         command.arg(format!("DBUS_SESSION_BUS_ADDRESS=unix:path={runtime}/bus"));
         command.arg(format!("CONTAINERS_CONF={}", self.dir().join("containers.conf").display()));
