@@ -185,7 +185,7 @@ fn block_devices_have_weights() {
     let bundle = resources(Bundle::busybox(), "blockIO", json!({ "weight": 300 }));
     let probe = Running::of(Bundle::busybox());
     let own = group(probe.pid(), "");
-    if let Some((file, value)) = [("io.bfq.weight", "default 300"), ("io.weight", "default 2931")]
+    if let Some((file, value)) = [("io.bfq.weight", "default 300"), ("io.weight", "default 2930")]
         .iter()
         .find(|(file, _)| own.join(file).exists())
     {
@@ -208,12 +208,10 @@ fn a_tree_of_threads_is_an_error_that_names_the_group() {
     let tree = Levels(own.clone());
     fs::create_dir(own.join("threads")).unwrap();
     fs::write(own.join("threads/cgroup.type"), "threaded").unwrap();
-    for (place, limit) in [(format!("/{name}/threads/x"), true), (format!("/{name}/domain"), true)] {
-        let bundle = path(Bundle::busybox().args(["true"]), &place);
-        let bundle = if limit { resources(bundle, "memory", json!({ "limit": 1 << 26 })) } else { bundle };
-        let error = refusal(&bundle);
-        assert!(error.contains(&name) || error.contains("linux.resources.memory.limit"), "{error}");
-        eprintln!("{error}");
+    for place in ["threads/x", "domain"] {
+        let bundle = path(Bundle::busybox().args(["true"]), &format!("/{name}/{place}"));
+        let error = refusal(&resources(bundle, "memory", json!({ "limit": 1 << 26 })));
+        assert!(error.contains("linux.resources.memory.limit") && error.contains(&name), "{error}");
     }
     drop(tree);
 }
@@ -243,7 +241,8 @@ fn a_controller_that_can_not_be_passed_on_is_an_error_that_names_it() {
     let error = std::panic::catch_unwind(|| refusal(&path(bundle, &format!("/{name}/x"))));
     inside.kill().and_then(|()| inside.wait()).unwrap();
     let error = error.unwrap();
-    for word in ["linux.resources.memory.limit", "cgroup.subtree_control", "EBUSY"] {
+    // EBUSY or, where it would make threads of its processes, EOPNOTSUPP.
+    for word in ["linux.resources.memory.limit", &name, "cgroup.subtree_control"] {
         assert!(error.contains(word), "{error}");
     }
 }
