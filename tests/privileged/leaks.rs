@@ -208,11 +208,11 @@ fn deleting_what_is_left_of_create_spares_those_who_were_in_its_cgroup() {
         .edit(|config| config["linux"]["cgroupsPath"] = json!(group));
     let (first, second) = (door.id("first"), door.id("second"));
     door.ok(["run", "--detach", "--bundle", dir(&bundle), &first]);
-    // The first record is written, and no more.
+    // The first record is written, and no more: the second directory that is made is a cgroup.
     let real = door.command(["create", "--bundle", dir(&bundle), &second]);
     let mut command = std::process::Command::new("strace");
-    command.args(["-qq", "-o", path(&door.directory().join("trace")), "-e", "trace=fsync"]);
-    command.args(["-e", "inject=fsync:signal=KILL:when=2"]).arg(real.get_program()).args(real.get_args());
+    command.args(["-qq", "-o", path(&door.directory().join("trace")), "-e", "trace=mkdirat"]);
+    command.args(["-e", "inject=mkdirat:signal=KILL:when=2"]).arg(real.get_program()).args(real.get_args());
     assert_eq!(door.finish(command.stdin(Stdio::null())).code, 137);
     assert!(door.root().join(&second).join("state.json").exists());
     door.ok(["delete", "--force", &second]);
@@ -228,8 +228,8 @@ fn an_init_whose_creator_died_before_it_was_written_down_ends() {
     }
     let bundle = Bundle::busybox().args(["sleep", "1000"]);
     let door = Door::new();
-    // The record that says who init is is the last that create renames.
-    for call in ["renameat:when=2", "fsync:when=3", "sendmsg:when=1"] {
+    // The record that says who init is takes the other's place.
+    for call in ["renameat2:when=1", "unlinkat:when=1", "sendmsg:when=1"] {
         let id = door.id("orphan");
         let real = door.command(["create", "--bundle", dir(&bundle), &id]);
         let mut command = std::process::Command::new("strace");

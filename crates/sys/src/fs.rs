@@ -8,14 +8,14 @@ mod descriptor;
 mod place;
 
 pub use content::{
-    copy_file, read, read_dir, read_file_at, read_to_end, read_up_to, rewind, write_all, write_file_at,
-    write_once,
+    copy_file, read, read_dir, read_file_at, read_regular, read_regular_at, read_to_end, read_up_to, rewind,
+    write_all, write_file_at, write_once,
 };
 pub use descriptor::{
-    cloexec, dup, dup2_stdio, fd_path, flock_exclusive, flock_shared, fsync, is_sealed, memfd_create,
-    memfd_seal, pipe, set_cloexec, set_nonblocking, take_fd, try_flock, try_flock_shared,
+    cloexec, dup, dup2_stdio, fd_path, flock_exclusive, flock_shared, is_sealed, memfd_create, memfd_seal,
+    pipe, set_cloexec, set_nonblocking, take_fd, try_flock, try_flock_shared,
 };
-pub use place::{is_cgroup2, is_mount_root, is_nsfs, is_procfs, is_read_only, is_tmpfs, mount_id};
+pub use place::{Place, is_cgroup2, is_mount_root, is_nsfs, is_procfs, is_tmpfs, mount_id, statfs};
 pub use rustix::stdio::{stderr, stdin, stdout};
 
 use crate::error::{Errno, Fail, Result, retry, with_c_str};
@@ -44,19 +44,44 @@ pub fn openat2(
     resolve: ResolveFlags,
 ) -> Result<OwnedFd> {
     with_c_str("openat2", path, |path| {
-        let mut tries = 0;
-        let opened = loop {
-            match rustix::fs::openat2(&dir, path, flags | OFlags::CLOEXEC, mode, resolve) {
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) if tries < OPENAT2_TRIES => tries += 1,
-                result => break result,
-            }
-        };
-        opened.fail(|| {
-            let (dir, path) = (show::fd(&dir), Text(path));
-            format!("openat2({dir}, {path}, {}, {}, {})", flags.show(), show::mode(mode), resolve.show())
-        })
+        let opened = try_openat2(&dir, path, flags, mode, resolve);
+        opened.fail(|| show_openat2(&dir, path, flags, mode, resolve))
     })
+}
+
+/// The same for what may be missing: `None` for `ENOENT`, without the call that the text of an error takes.
+pub fn openat2_if_there(
+    dir: impl AsFd,
+    path: impl Arg,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<Option<OwnedFd>> {
+    with_c_str("openat2", path, |path| match try_openat2(&dir, path, flags, Mode::empty(), resolve) {
+        Err(Errno::NOENT) => Ok(None),
+        opened => opened.map(Some).fail(|| show_openat2(&dir, path, flags, Mode::empty(), resolve)),
+    })
+}
+
+fn try_openat2(
+    dir: &impl AsFd,
+    path: &CStr,
+    flags: OFlags,
+    mode: Mode,
+    resolve: ResolveFlags,
+) -> std::result::Result<OwnedFd, Errno> {
+    let mut tries = 0;
+    loop {
+        match rustix::fs::openat2(dir, path, flags | OFlags::CLOEXEC, mode, resolve) {
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) if tries < OPENAT2_TRIES => tries += 1,
+            result => return result,
+        }
+    }
+}
+
+fn show_openat2(dir: &impl AsFd, path: &CStr, flags: OFlags, mode: Mode, resolve: ResolveFlags) -> String {
+    let (dir, path) = (show::fd(dir), Text(path));
+    format!("openat2({dir}, {path}, {}, {}, {})", flags.show(), show::mode(mode), resolve.show())
 }
 
 /// `openat(2)`.
@@ -138,6 +163,19 @@ pub fn renameat(from_dir: impl AsFd, from: impl Arg, to_dir: impl AsFd, to: impl
             rustix::fs::renameat(&from_dir, from, &to_dir, to).fail(|| {
                 let (from_dir, to_dir) = (show::fd(&from_dir), show::fd(&to_dir));
                 format!("renameat({from_dir}, {}, {to_dir}, {})", Text(from), Text(to))
+            })
+        })
+    })
+}
+
+/// `renameat2(2)` with `RENAME_EXCHANGE`: `a` becomes `b` and `b` becomes `a`, in the same directory. `EINVAL` where the
+/// file system can't.
+pub fn exchange(dir: impl AsFd, a: impl Arg, b: impl Arg) -> Result<()> {
+    with_c_str("renameat2", a, |a| {
+        with_c_str("renameat2", b, |b| {
+            rustix::fs::renameat_with(&dir, a, &dir, b, rustix::fs::RenameFlags::EXCHANGE).fail(|| {
+                let dir = show::fd(&dir);
+                format!("renameat2({dir}, {}, {dir}, {}, RENAME_EXCHANGE)", Text(a), Text(b))
             })
         })
     })

@@ -15,7 +15,7 @@ pub use attributes::{
     set_parent_death_signal, setsid, umask,
 };
 pub use clone::{Child, CloneArgs, Forked, Namespaces, clone, setns, single_threaded, unshare};
-pub use close::{close_all_but, close_from, close_range_cloexec};
+pub use close::{close_all_but, close_from, close_range_cloexec, close_together};
 pub use exec::{execve, execveat, exit};
 pub use spawn::spawn;
 pub use wait::{

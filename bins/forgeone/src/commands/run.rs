@@ -46,15 +46,16 @@ fn attended(door: &Door, id: &str, options: &CreateOptions, keep: bool) -> Resul
     let started = door.runtime.run(id, &options)?;
     door.warn("run", &started);
     let status = foreground.attend(started);
-    if let Ok(status) = status {
-        leave(door, door.runtime.exited(id, status.into()));
-    }
-    if !keep {
-        let deleted = door.runtime.delete(id, true);
-        leave(
-            door,
-            deleted.map(|warnings| warnings.iter().for_each(|w| door.log.warn(&format!("run: {w}")))),
-        );
+    let exit = status.as_ref().ok().map(|status| i32::from(*status));
+    let left = match (keep, exit) {
+        (false, exit) => door.runtime.finish(id, exit),
+        (true, Some(exit)) => door.runtime.exited(id, exit).map(|()| Vec::new()),
+        (true, None) => Ok(Vec::new()),
+    };
+    // The program's status is what the caller waits for: what fails behind it is reported and changes nothing.
+    match left {
+        Ok(warnings) => warnings.iter().for_each(|warning| door.log.warn(&format!("run: {warning}"))),
+        Err(e) => door.log.error(&format!("run: {e}")),
     }
     status
 }
@@ -71,11 +72,4 @@ fn built_in(door: &Door, options: &CreateOptions) -> Result<u8> {
     let settings = Settings { root: bundle.dir.join("state"), ..Settings::default() };
     let root = StateRoot { path: settings.root.clone(), ..door.root.clone() };
     attended(&Door { runtime: Runtime::new(settings), root, log: door.log }, &id, &options, false)
-}
-
-/// The program's status is what the caller waits for: what fails behind it is reported and changes nothing.
-fn leave(door: &Door, done: Result<()>) {
-    if let Err(e) = done {
-        door.log.error(&format!("run: {e}"));
-    }
 }

@@ -13,7 +13,7 @@ use super::paths::Paths;
 use super::systemd::Manager;
 use crate::error::{During, Result};
 use forgeone_sys::fs::{self, CWD, Mode, OFlags};
-use forgeone_sys::{BorrowedFd, OwnedFd};
+use forgeone_sys::{BorrowedFd, OwnedFd, process};
 use std::os::fd::AsFd;
 
 /// Open descriptors by which one new process enters a group; all close-on-exec.
@@ -41,6 +41,12 @@ impl Attach {
     /// When it can't be asked, or refuses.
     pub fn process(&self, pid: i32) -> Result<()> {
         Manager::connect(true)?.attach(&self.unit, &self.inside, pid)
+    }
+}
+
+impl Drop for Birth {
+    fn drop(&mut self) {
+        process::close_together(std::mem::take(&mut self.tasks));
     }
 }
 
@@ -94,10 +100,7 @@ impl Birth {
     /// # Errors
     /// When the kernel refuses, as for a realtime process in a group without realtime time.
     pub fn enter_v1(self) -> Result<()> {
-        for tasks in self.tasks {
-            fs::write_all(tasks, b"0").during(|| "entering the cgroup")?;
-        }
-        Ok(())
+        self.tasks.iter().try_for_each(|tasks| fs::write_all(tasks, b"0")).during(|| "entering the cgroup")
     }
 
     /// Called in the new process where `clone` couldn't put it into the cgroup2 group: enters that as well. It waits

@@ -262,6 +262,12 @@ impl Group {
         remove::remove(&self.paths)
     }
 
+    /// The same for a group that should have nobody in it any more; `false` if something is left, which somebody may be
+    /// in. Its processes needn't be looked for: a group that is in use isn't removed.
+    pub fn delete_vacant(&self) -> bool {
+        remove::remove_vacant(&self.paths)
+    }
+
     /// Writes the limits of `plan` into the group as it is. Device rules stay: others
     /// add theirs behind our back (the hooks of GPU vendors), which must not be lost when a memory limit is changed. So does
     /// what `plan` doesn't name.

@@ -61,6 +61,18 @@ pub(super) fn remove(paths: &Paths) -> Result<()> {
     Error::all(errors).map_or(Ok(()), Err)
 }
 
+/// Removes all places if nobody is in them, which the removal itself shows; `false` if something is left.
+pub(super) fn remove_vacant(paths: &Paths) -> bool {
+    let gone = |path: &String| rmdir(path).is_ok();
+    let unused = |path: &String| match rmdir(path) {
+        Err(e) => matches!(e.errno(), Errno::BUSY | Errno::NOTEMPTY),
+        Ok(()) => true,
+    };
+    paths.unit.is_empty()
+        && paths.v2.iter().chain(paths.v1.values()).all(gone)
+        && paths.parents.iter().rev().all(unused)
+}
+
 /// One error for each set of processes: they are usually in all places alike.
 fn in_use(busy: &[(&str, Vec<i32>)]) -> Vec<Error> {
     in_use_by(busy, members::name)

@@ -12,7 +12,7 @@ use super::options::Attributes;
 use super::plan::{Filesystem, MountPlan};
 use super::resolve::{Links, Make};
 use super::rootfs::Rootfs;
-use forgeone_sys::fs;
+use forgeone_sys::fs::{self, Mode, OFlags};
 use forgeone_sys::mount::MountAttrFlags;
 use forgeone_sys::{Errno, Error, Result};
 use std::os::fd::{AsFd, OwnedFd};
@@ -112,9 +112,11 @@ fn mount_hierarchies(rootfs: &Rootfs, plan: &MountPlan, data: &[String]) -> Resu
             }
         }
     }
-    if !readonly.is_empty() {
-        rootfs.readonly_later(plan, top);
+    match readonly.is_empty() {
+        true => rootfs.spend([top]),
+        false => rootfs.readonly_later(plan, top),
     }
+    rootfs.spend([place.fd]);
     Ok(())
 }
 
@@ -124,13 +126,16 @@ fn mount_hierarchy(
     hierarchy: &CgroupHierarchy,
     top: &OwnedFd,
 ) -> Result<()> {
+    // The tmpfs is new, and nobody else's yet.
     let path = format!("/{}", hierarchy.name);
-    let make = Make::Directory(0o755);
-    let (fd, _) = rootfs.mounting.resolver.make(top, &path, Links::Refuse, make)?;
+    fs::mkdirat(top, hierarchy.name.as_str(), 0o755)?;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY;
+    let fd = fs::openat(top, hierarchy.name.as_str(), flags, Mode::empty())?;
     let place = Place { fd, lookup: Lookup::Inside(top.as_fd(), &path, Links::Refuse) };
     let attributes = Attributes { set: plan.attributes.set | SAFE, ..plan.attributes };
     if !rootfs.plan.cgroup_namespace {
-        return bind(rootfs, plan, Some(&hierarchy.group), attributes, &place).map(drop);
+        rootfs.spend([bind(rootfs, plan, Some(&hierarchy.group), attributes, &place)?, place.fd]);
+        return Ok(());
     }
     let what = Filesystem {
         fstype: "cgroup".to_owned(),
@@ -139,5 +144,7 @@ fn mount_hierarchy(
         ..Filesystem::default()
     };
     let made = rootfs.mounting.filesystem(&what, attributes, false, &place, &|_| Ok(()))?;
-    rootfs.propagate(&made, plan)
+    rootfs.propagate(&made, plan)?;
+    rootfs.spend([made, place.fd]);
+    Ok(())
 }

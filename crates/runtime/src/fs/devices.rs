@@ -95,35 +95,68 @@ fn plan_device(field: &str, device: &Device) -> Result<DevicePlan> {
     })
 }
 
-/// Makes all planned nodes.
+/// Makes all planned nodes, and then the links of `/dev`.
 pub(super) fn make(rootfs: &Rootfs) -> Result<()> {
     // Nearly all are in one directory, which is looked up once.
-    let mut last: Option<(&str, OwnedFd)> = None;
+    let mut last: Option<Directory> = None;
     for device in &rootfs.plan.devices {
-        let parent = device.path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let path = device.path.rsplit_once('/').map_or("", |(parent, _)| parent);
         let dir = match last.take() {
-            Some((path, dir)) if path == parent => dir,
-            _ => rootfs.mounting.resolver.parent(&rootfs.root, &device.path).during(|| &device.path)?.0,
+            Some(dir) if dir.path == path => dir,
+            _ => {
+                let (fd, _) =
+                    rootfs.mounting.resolver.parent(&rootfs.root, &device.path).during(|| &device.path)?;
+                Directory { path, fd, fitting: None }
+            }
         };
-        make_one(rootfs, dir.as_fd(), device).during(|| format!("device {}", device.path))?;
-        last = Some((parent, dir));
+        last = Some(make_one(rootfs, dir, device).during(|| format!("device {}", device.path))?);
     }
-    Ok(())
+    link(rootfs, last.filter(|dir| dir.path == "/dev").map(|dir| dir.fd))
 }
 
-fn make_one(rootfs: &Rootfs, dir: BorrowedFd, device: &DevicePlan) -> SysResult<()> {
+/// Where nodes are made.
+struct Directory<'p> {
+    path: &'p str,
+    fd: OwnedFd,
+    /// A node that was born with its owner and mode here. Others that are to have the same are as well: what a directory
+    /// hands down is the same for all.
+    fitting: Option<&'p DevicePlan>,
+}
+
+impl DevicePlan {
+    fn is_born_as(&self, other: &Self) -> bool {
+        (self.kind, self.mode, self.uid, self.gid) == (other.kind, other.mode, other.uid, other.gid)
+    }
+}
+
+fn make_one<'p>(rootfs: &Rootfs, mut dir: Directory<'p>, device: &'p DevicePlan) -> SysResult<Directory<'p>> {
+    if dir.fitting.is_some_and(|fitting| fitting.is_born_as(device)) {
+        let name = device.path.rsplit_once('/').map_or("", |(_, name)| name);
+        match fs::mknodat(&dir.fd, name, device.kind, device.mode, device.major, device.minor) {
+            Err(e) if e.errno() == Errno::EXIST => {}
+            made => return made.map(|()| dir),
+        }
+    }
+    if make_node(rootfs, dir.fd.as_fd(), device)? {
+        dir.fitting = Some(device);
+    }
+    Ok(dir)
+}
+
+/// Makes a node; whether it was born as it is to be.
+fn make_node(rootfs: &Rootfs, dir: BorrowedFd, device: &DevicePlan) -> SysResult<bool> {
     let name = device.path.rsplit_once('/').map_or("", |(_, name)| name);
     let may_bind = device.kind != FileType::Fifo;
     if rootfs.plan.user_namespace && may_bind {
-        return bind(rootfs, device);
+        return bind(rootfs, device).map(|()| false);
     }
     match fs::mknodat(dir, name, device.kind, device.mode, device.major, device.minor) {
         Ok(()) => settle(rootfs, dir, name, device),
         Err(e) if e.errno() == Errno::EXIST => {
-            check(&fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?, device)
+            check(&fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?, device).map(|()| false)
         }
         // The runtime itself is in a user namespace.
-        Err(e) if e.errno() == Errno::PERM && may_bind => bind(rootfs, device),
+        Err(e) if e.errno() == Errno::PERM && may_bind => bind(rootfs, device).map(|()| false),
         Err(e) => Err(e),
     }
 }
@@ -144,28 +177,27 @@ fn check(stat: &Stat, device: &DevicePlan) -> SysResult<()> {
     Err(SysError::new(call, Errno::EXIST))
 }
 
-/// Gives a fresh node its owner and mode, which it may not have by birth: directories can hand down both.
-fn settle(rootfs: &Rootfs, dir: BorrowedFd, name: &str, device: &DevicePlan) -> SysResult<()> {
+/// Gives a fresh node its owner and mode, which it may not have by birth: directories can hand down both. Whether it had
+/// them.
+fn settle(rootfs: &Rootfs, dir: BorrowedFd, name: &str, device: &DevicePlan) -> SysResult<bool> {
     let fits = |stat: &Stat| {
         stat.st_mode & 0o7777 == device.mode && (stat.st_uid, stat.st_gid) == (device.uid, device.gid)
     };
     let stat = fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
     check(&stat, device)?;
     if fits(&stat) {
-        return Ok(());
+        return Ok(true);
     }
     let node = fs::openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?;
     check(&fs::fstat(&node)?, device)?;
     fs::fchown(&node, device.uid, device.gid)?;
-    match fits(&fs::fstat(&node)?) {
-        true => Ok(()),
+    if !fits(&fs::fstat(&node)?) {
         // By the descriptor's own name, since opening a device in earnest may have an effect.
-        false => {
-            let own = fs::fd_path(&node);
-            let number = own.file_name().unwrap_or_default();
-            fs::fchmodat(rootfs.mounting.procfs.descriptors()?, number, device.mode)
-        }
+        let own = fs::fd_path(&node);
+        let number = own.file_name().unwrap_or_default();
+        fs::fchmodat(rootfs.mounting.procfs.descriptors()?, number, device.mode)?;
     }
+    Ok(false)
 }
 
 /// Binds the host's node of the same path.
@@ -174,36 +206,39 @@ fn bind(rootfs: &Rootfs, device: &DevicePlan) -> SysResult<()> {
     check(&fs::fstat(&source)?, device)?;
     let place = rootfs.place_node(&device.path, 0)?;
     let tree = rootfs.mounting.tree_of(source.as_fd(), false)?;
-    rootfs.mounting.attach(tree, Changes::default(), &place).map(drop)
+    rootfs.spend([rootfs.mounting.attach(tree, Changes::default(), &place)?, place.fd, source]);
+    Ok(())
 }
 
-/// Makes the links of `/dev`.
-pub(super) fn link(rootfs: &Rootfs) -> Result<()> {
+/// Makes the links of `/dev`, which was found already or is looked up.
+fn link(rootfs: &Rootfs, dev: Option<OwnedFd>) -> Result<()> {
     if rootfs.plan.symlinks.is_empty() {
         return Ok(());
     }
     let make = Make::Directory(0o755);
-    let (dev, _) =
-        rootfs.mounting.resolver.make(&rootfs.root, "/dev", Links::Follow, make).during(|| "/dev")?;
+    let find = || rootfs.mounting.resolver.make(&rootfs.root, "/dev", Links::Follow, make);
+    let dev = dev.map_or_else(|| find().map(|(dev, _)| dev), Ok).during(|| "/dev")?;
     for link in &rootfs.plan.symlinks {
         if link.needs_proc.is_some_and(|name| !rootfs.mounting.procfs.has(name)) {
             continue;
         }
         link_one(&dev, link).during(|| format!("link /dev/{}", link.name))?;
     }
+    rootfs.spend([dev]);
     Ok(())
 }
 
 fn link_one(dev: &OwnedFd, link: &Symlink) -> SysResult<()> {
-    if link.replace {
-        match fs::unlinkat(dev, link.name, AtFlags::empty()) {
-            Err(e) if e.errno() == Errno::NOENT => {}
-            result => result?,
-        }
-    }
     match fs::symlinkat(link.target, dev, link.name) {
-        Err(e) if e.errno() == Errno::EXIST && !link.replace => Ok(()),
-        result => result,
+        Err(e) if e.errno() == Errno::EXIST => {}
+        result => return result,
+    }
+    if !link.replace {
+        return Ok(());
+    }
+    match fs::unlinkat(dev, link.name, AtFlags::empty()) {
+        Err(e) if e.errno() != Errno::NOENT => Err(e),
+        _ => fs::symlinkat(link.target, dev, link.name),
     }
 }
 

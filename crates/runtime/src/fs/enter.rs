@@ -21,6 +21,8 @@ pub struct Entered {
     pub root: OwnedFd,
     /// The kernel's `/proc`, for what is written right before the program starts. It is the host's: drop it then.
     pub procfs: Procfs,
+    /// What was needed on the way.
+    pub spent: Vec<OwnedFd>,
 }
 
 /// The longest mountinfo that is read, in bytes.
@@ -46,7 +48,8 @@ impl Rootfs<'_> {
             mounting.set_propagation(&root, propagation).during(|| "linux.rootfsPropagation")?;
         }
         process::chdir(c"/")?;
-        Ok(Entered { root, procfs: mounting.procfs })
+        let spent = mounting.take_spent();
+        Ok(Entered { root, procfs: mounting.procfs, spent })
     }
 }
 

@@ -117,6 +117,7 @@ impl Rootfs<'_> {
         for path in &self.plan.masked_paths {
             self.mask(path, &mut masks).during(|| format!("linux.maskedPaths: {path:?}"))?;
         }
+        self.spend(masks.directory.into_iter().chain(masks.file));
         if self.plan.readonly {
             self.mounting.set_attributes(&self.root, READONLY, false).during(|| "root.readonly")?;
         }
@@ -125,9 +126,9 @@ impl Rootfs<'_> {
 
     /// What is at a path of the container; `None` if there is nothing.
     fn open(&self, path: &str) -> Result<Option<OwnedFd>> {
-        match self.mounting.resolver.open(&self.root, path, Links::Follow) {
-            Err(e) if matches!(e.errno(), Errno::NOENT | Errno::NOTDIR) => Ok(None),
-            result => result.map(Some),
+        match self.mounting.resolver.find(&self.root, path, Links::Follow) {
+            Err(e) if e.errno() == Errno::NOTDIR => Ok(None),
+            result => result,
         }
     }
 
@@ -140,7 +141,8 @@ impl Rootfs<'_> {
         let Some(place) = self.place_at(path)? else { return Ok(()) };
         let tree = self.mounting.tree_of(place.fd.as_fd(), true)?;
         let changes = Changes { attributes: READONLY, ..Changes::default() };
-        self.mounting.attach(tree, changes, &place).map(drop)
+        self.spend([self.mounting.attach(tree, changes, &place)?, place.fd]);
+        Ok(())
     }
 
     fn mask(&self, path: &str, masks: &mut Masks) -> Result<()> {
@@ -150,12 +152,14 @@ impl Rootfs<'_> {
             (true, Some(mask), _) | (false, _, Some(mask)) => mask,
             (true, None, _) => {
                 masks.directory = Some(self.cover(&place)?);
+                self.spend([place.fd]);
                 return Ok(());
             }
             (false, _, None) => masks.file.insert(self.find_null()?),
         };
         let tree = self.mounting.tree_of(source.as_fd(), false)?;
-        self.mounting.attach(tree, Changes::default(), &place).map(drop)
+        self.spend([self.mounting.attach(tree, Changes::default(), &place)?, place.fd]);
+        Ok(())
     }
 
     /// Covers a directory with an empty one that nobody can write to; gives the mount.

@@ -32,7 +32,12 @@ pub(super) struct Mounting {
     setattr: Cell<bool>,
     /// The process' own directory of descriptors, once it was needed.
     descriptors: RefCell<Option<OwnedFd>>,
+    /// Descriptors that are done with: closed together, which is one call for many.
+    spent: RefCell<Vec<OwnedFd>>,
 }
+
+/// So many spent descriptors are closed together. They count against `RLIMIT_NOFILE` until then, which may be as low as 40.
+const SPENT_MAX: usize = 12;
 
 /// A part of a tree that is about to be mounted elsewhere.
 #[derive(Debug)]
@@ -107,7 +112,22 @@ impl Mounting {
             modern: Cell::new(true),
             setattr: Cell::new(true),
             descriptors: RefCell::default(),
+            spent: RefCell::default(),
         }
+    }
+
+    /// Has descriptors closed that nobody needs any more, some time.
+    pub(super) fn spend(&self, fds: impl IntoIterator<Item = OwnedFd>) {
+        let mut spent = self.spent.borrow_mut();
+        spent.extend(fds);
+        if spent.len() >= SPENT_MAX {
+            process::close_together(std::mem::take(&mut *spent));
+        }
+    }
+
+    /// What is spent and still open.
+    pub(super) fn take_spent(&self) -> Vec<OwnedFd> {
+        self.spent.take()
     }
 
     /// Notes that a call doesn't exist. EPERM is asked for again the next time: it may have been a single answer.
@@ -134,6 +154,7 @@ impl Mounting {
                     let made = configure(&context, what, readonly, attributes)?;
                     fill(made.as_fd())?;
                     mount::move_mount(&made, &place.fd)?;
+                    self.spend([context]);
                     return Ok(made);
                 }
                 Err(e) if absent(e.errno()) => Self::note(&self.modern, e.errno()),

@@ -18,6 +18,12 @@ use std::path::Path;
 /// The inode of a procfs' root (`PROC_ROOT_INO`).
 const ROOT_INODE: u64 = 1;
 
+/// Nothing leads out of the one mount, and no link is followed.
+const WITHIN: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_XDEV)
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS);
+
 /// A procfs, by its root.
 #[derive(Debug)]
 pub struct Procfs {
@@ -65,6 +71,28 @@ impl Procfs {
         fs::read_to_end(self.locate(path, OFlags::RDONLY | OFlags::NOCTTY)?, max)
     }
 
+    /// The same of a file that is made as a whole ([`fs::read_regular`]) and may be missing.
+    ///
+    /// # Errors
+    /// As for [`Procfs::read`].
+    pub fn read_if_there(&self, path: &str, max: usize) -> forgeone_sys::Result<Option<Vec<u8>>> {
+        let flags = OFlags::RDONLY | OFlags::NOCTTY;
+        let file = if self.openat2.get() && !path.starts_with("self/") {
+            match fs::openat2_if_there(&self.root, path, flags, WITHIN) {
+                Err(e) if matches!(e.errno(), Errno::NOSYS | Errno::PERM) => self.locate(path, flags),
+                Ok(None) => return Ok(None),
+                Ok(Some(file)) => Ok(file),
+                Err(e) => Err(e),
+            }
+        } else {
+            self.locate(path, flags)
+        };
+        match file {
+            Err(e) if e.errno() == Errno::NOENT => Ok(None),
+            file => fs::read_regular(file?, max).map(Some),
+        }
+    }
+
     /// Opens the namespace `path`, such as `42/ns/net`; `None` where this kernel has no such kind.
     ///
     /// # Errors
@@ -79,12 +107,12 @@ impl Procfs {
         }
     }
 
-    /// The inode number of the namespace `path`, such as `self/ns/net`; 0 where this kernel has no such kind.
+    /// The directory of the caller's own namespaces, with a magic link for each kind that this kernel has.
     ///
     /// # Errors
     /// The kernel's answer.
-    pub fn namespace_inode(&self, path: &str) -> forgeone_sys::Result<u64> {
-        self.namespace(path)?.map_or(Ok(0), |file| Ok(fs::fstat(file)?.st_ino))
+    pub fn own_namespaces(&self) -> forgeone_sys::Result<OwnedFd> {
+        self.locate("self/ns", OFlags::PATH | OFlags::DIRECTORY)
     }
 
     /// Whether there is an entry `name` right below `/proc`.
@@ -110,11 +138,7 @@ impl Procfs {
 
     fn resolve(&self, path: &str, flags: OFlags) -> std::result::Result<OwnedFd, SysError> {
         if self.openat2.get() {
-            let within = ResolveFlags::BENEATH
-                | ResolveFlags::NO_XDEV
-                | ResolveFlags::NO_SYMLINKS
-                | ResolveFlags::NO_MAGICLINKS;
-            match fs::openat2(&self.root, path, flags, Mode::empty(), within) {
+            match fs::openat2(&self.root, path, flags, Mode::empty(), WITHIN) {
                 Err(e) if matches!(e.errno(), Errno::NOSYS | Errno::PERM) => {}
                 result => return result,
             }

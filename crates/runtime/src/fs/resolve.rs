@@ -71,6 +71,23 @@ impl Resolver {
         self.open_with(root.as_fd(), path, OFlags::PATH, links)
     }
 
+    /// The same for what may be missing: `None` if there is nothing.
+    ///
+    /// # Errors
+    /// As for [`Resolver::open`], but for `ENOENT`.
+    pub fn find(&self, root: impl AsFd, path: &str, links: Links) -> Result<Option<OwnedFd>> {
+        if self.openat2.get() {
+            match fs::openat2_if_there(&root, path, OFlags::PATH, within(links)) {
+                Err(e) if matches!(e.errno(), Errno::NOSYS | Errno::PERM | Errno::AGAIN) => {}
+                found => return found,
+            }
+        }
+        match self.open(root, path, links) {
+            Err(e) if e.errno() == Errno::NOENT => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
     /// Opens the regular file `path` inside `root` for reading.
     ///
     /// # Errors
@@ -92,10 +109,11 @@ impl Resolver {
     /// The kernel's answer, as for [`Resolver::open`].
     pub fn make(&self, root: impl AsFd, path: &str, links: Links, make: Make) -> Result<(OwnedFd, bool)> {
         let root = root.as_fd();
-        match self.open(root, path, links) {
-            Ok(found) => return Ok((found, true)),
-            Err(e) if e.errno() == Errno::NOENT && make != Make::Nothing => {}
-            Err(e) => return Err(e),
+        if make == Make::Nothing {
+            return self.open(root, path, links).map(|found| (found, true));
+        }
+        if let Some(found) = self.find(root, path, links)? {
+            return Ok((found, true));
         }
         match self.make_last(root, path, links, make)? {
             Some(made) => Ok((made, false)),
@@ -116,9 +134,7 @@ impl Resolver {
 
     fn open_with(&self, root: BorrowedFd, path: &str, flags: OFlags, links: Links) -> Result<OwnedFd> {
         if self.openat2.get() {
-            let mut within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-            within.set(ResolveFlags::NO_SYMLINKS, links == Links::Refuse);
-            match fs::openat2(root, path, flags, Mode::empty(), within) {
+            match fs::openat2(root, path, flags, Mode::empty(), within(links)) {
                 Err(e) if e.errno() == Errno::NOSYS => self.openat2.set(false),
                 // A filter's answer, or the file's own: then the walk has the same. Or somebody renames without end,
                 // which the walk doesn't mind.
@@ -129,7 +145,7 @@ impl Resolver {
         Walk::new(root, links, Make::Nothing).open_as(path, flags)
     }
 
-    /// The usual case, in three calls: all is there but the last component. `None` if it isn't the usual case.
+    /// The usual case, in three calls beside the close: all is there but the last component. `None` if it isn't the usual case.
     fn make_last(&self, root: BorrowedFd, path: &str, links: Links, make: Make) -> Result<Option<OwnedFd>> {
         let Some((parent, name)) = path.rsplit_once('/') else { return Ok(None) };
         if matches!(name, "" | "." | "..") || !self.openat2.get() {
@@ -139,9 +155,20 @@ impl Resolver {
             return Ok(None);
         };
         create(dir.as_fd(), name.as_bytes(), make)?;
-        let made = fs::openat(&dir, name, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?;
+        let place = OFlags::PATH | OFlags::NOFOLLOW;
+        if matches!(make, Make::Directory(_)) {
+            // Something else that is there meanwhile is looked at by the walk.
+            return Ok(fs::openat(&dir, name, place | OFlags::DIRECTORY, Mode::empty()).ok());
+        }
+        let made = fs::openat(&dir, name, place, Mode::empty())?;
         Ok((kind(&made)? != FileType::Symlink).then_some(made))
     }
+}
+
+fn within(links: Links) -> ResolveFlags {
+    let mut within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    within.set(ResolveFlags::NO_SYMLINKS, links == Links::Refuse);
+    within
 }
 
 fn kind(fd: impl AsFd) -> Result<FileType> {

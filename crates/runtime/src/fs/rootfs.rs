@@ -84,7 +84,6 @@ pub fn build<'a>(
         rootfs.mount(mount).during(|| mount)?;
     }
     devices::make(&rootfs)?;
-    devices::link(&rootfs)?;
     Ok(rootfs)
 }
 
@@ -194,7 +193,13 @@ impl Rootfs<'_> {
         let (place, _) = self.place(plan, make)?;
         let (attributes, recursive) = (plan.attributes, plan.recursive);
         let changes = Changes { attributes, reset: plan.reset, recursive, propagation: &plan.propagation };
-        self.mounting.attach(tree, changes, &place).map(drop)
+        self.spend([self.mounting.attach(tree, changes, &place)?, place.fd]);
+        Ok(())
+    }
+
+    /// Has descriptors closed that nobody needs any more, some time before the root is entered.
+    pub(super) fn spend(&self, fds: impl IntoIterator<Item = OwnedFd>) {
+        self.mounting.spend(fds);
     }
 
     fn take_tree(&self, index: usize) -> Option<OwnedFd> {
@@ -228,9 +233,11 @@ impl Rootfs<'_> {
         };
         self.mounting.label(&made, &what.root_label)?;
         self.propagate(&made, plan)?;
-        if plan.late_readonly {
-            self.readonly_later(plan, made);
+        match plan.late_readonly {
+            true => self.readonly_later(plan, made),
+            false => self.spend([made]),
         }
+        self.spend([place.fd]);
         Ok(())
     }
 
@@ -263,14 +270,16 @@ impl Rootfs<'_> {
 
     /// Where a mount goes, made if it isn't there; and whether it was.
     pub(super) fn place<'p>(&'p self, plan: &'p MountPlan, make: Make) -> Result<(Place<'p>, bool)> {
-        let links = if plan.strict { Links::Refuse } else { Links::Follow };
         let path = plan.destination.as_str();
-        let (fd, existed) = match self.mounting.resolver.make(&self.root, path, links, make) {
+        let resolve = |links| self.mounting.resolver.make(&self.root, path, links, make);
+        // First without links: then it is where its path says, and that isn't in /proc.
+        let (links, (fd, existed)) = match resolve(Links::Refuse) {
             Err(e) if plan.strict && e.errno() == Errno::LOOP => {
                 let cause = "must be mounted on ordinary directory: a symbolic link is in the way";
                 return Err(Error::new(cause, e.errno()));
             }
-            result => result?,
+            Err(e) if e.errno() == Errno::LOOP => (Links::Follow, resolve(Links::Follow)?),
+            result => (Links::Refuse, result?),
         };
         let stat = fs::fstat(&fd)?;
         let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
@@ -282,7 +291,7 @@ impl Rootfs<'_> {
         if identity(&stat) == self.identity && fs::mount_id(&fd)? == fs::mount_id(&self.root)? {
             return refuse("leads to the root itself", Errno::INVAL);
         }
-        if !plan.strict && self.is_inside_proc(&fd)? {
+        if links == Links::Follow && self.is_inside_proc(&fd)? {
             return refuse("leads into /proc", Errno::INVAL);
         }
         Ok((Place { fd, lookup: Lookup::Inside(self.root.as_fd(), path, links) }, existed))

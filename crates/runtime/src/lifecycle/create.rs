@@ -81,7 +81,7 @@ pub(super) fn create(runtime: &Runtime, id: &str, options: &CreateOptions, until
     let user_namespace = decision.plan.namespaces.new.contains(Namespaces::USER);
     undo.push("the state directory", || runtime.root().remove(id, &runtime.root().open(id)?));
     let made = || -> Result<Created> {
-        let mut making = Making::begin(id, options, until, decision, (dir, lock))?;
+        let mut making = Making::begin((id, runtime.boot_id()?), options, until, decision, (dir, lock))?;
         let birth = making.make_groups(&mut undo)?;
         let (mut making, init) = making.clone_init(birth, &mut undo)?;
         making.move_in(&init, &mut undo)?;
@@ -170,7 +170,7 @@ struct Init {
 impl<'a> Making<'a> {
     /// Writes the record and the config down: from here on, whatever happens, what is left can be found and deleted.
     fn begin(
-        id: &str,
+        (id, boot_id): (&str, &str),
         options: &'a CreateOptions,
         until: Until,
         decision: Decision,
@@ -178,7 +178,7 @@ impl<'a> Making<'a> {
     ) -> Result<Self> {
         let Decision { bundle, plan, engine, prepared, .. } = &decision;
         let mut record =
-            Record { keep_keyring: options.no_new_keyring, ..record(id, bundle, plan, *engine)? };
+            Record { keep_keyring: options.no_new_keyring, ..record(id, boot_id, bundle, plan, *engine)? };
         if let Some(wanted) = &plan.resctrl {
             let mounts = prepared.procfs().read("self/mountinfo", MOUNTINFO_MAX)?;
             record.resctrl = resctrl::survey(wanted, &mounts)?;
@@ -223,7 +223,9 @@ impl<'a> Making<'a> {
         let (channel, inner) = Channel::pair()?;
         let gate = self.gate()?;
         let writer = Writer::choose(&plan.namespaces);
-        let may_set_groups = writer.leaves_setgroups() && proc::may_set_groups("self", procfs)?;
+        let may_set_groups = writer.leaves_setgroups()
+            && (!proc::in_user_namespace() && !plan.namespaces.joins(Namespaces::USER)
+                || proc::may_set_groups("self", procfs)?);
         let score = OomScore::lend(procfs, plan.process.oom_score_adj)?;
         let ignored = proc::ignored_signals(procfs)?;
         process::set_dumpable(false)?;
@@ -345,7 +347,7 @@ fn at_clone(new: Namespaces) -> Namespaces {
     new.without(Namespaces::CGROUP | Namespaces::TIME)
 }
 
-fn record(id: &str, bundle: &Bundle, plan: &Plan, engine: &dyn Engine) -> Result<Record> {
+fn record(id: &str, boot_id: &str, bundle: &Bundle, plan: &Plan, engine: &dyn Engine) -> Result<Record> {
     let mounts = plan.rootfs.mounts.iter().enumerate();
     let mounts = mounts.map(|(i, mount)| MountKey {
         key: format!("m{i}"),
@@ -359,7 +361,8 @@ fn record(id: &str, bundle: &Bundle, plan: &Plan, engine: &dyn Engine) -> Result
         bundle: bundle.dir.display().to_string(),
         rootfs: plan.rootfs.path.display().to_string(),
         created: clock::now(),
-        boot_id: proc::boot_id()?,
+        boot_id: boot_id.to_owned(),
+        poststop: Some(!plan.hooks.poststop.is_empty()),
         engine: engine.name().to_owned(),
         group: plan.group.clone(),
         owner: process::geteuid(),

@@ -8,12 +8,12 @@ use super::channel::{Channel, Message};
 use super::{hooks, program, spawn};
 use crate::engine::{Engine, Program};
 use crate::error::{During, Error, Kind, Result};
-use crate::fs::{CgroupView, Prepared, Procfs, Rootfs, apply_sysctls};
+use crate::fs::{CgroupView, Entered, Prepared, Procfs, Rootfs, apply_sysctls};
 use crate::plan::Plan;
-use crate::plan::namespaces::{Inodes, KINDS};
+use crate::plan::namespaces::{Inodes, KINDS, NamespacePlan};
 use crate::spec::State;
 use crate::{cgroup, fs as rootfs};
-use forgeone_sys::fs;
+use forgeone_sys::fs::{self, AtFlags};
 use forgeone_sys::process::{self, Namespaces};
 use forgeone_sys::signal::{self, PollFd, SignalSet};
 use forgeone_sys::{credentials, net, socket, uts};
@@ -133,15 +133,21 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
     if !plan.domainname.is_empty() {
         uts::setdomainname(&plan.domainname).during(|| "domainname")?;
     }
-    let procfs = build_root(own)?;
+    let entered = build_root(own)?;
     let caller = program::Caller {
-        procfs: Some(&procfs),
+        procfs: Some(&entered.procfs),
         user_namespace: plan.namespaces.contains(Namespaces::USER),
         may_set_groups: own.may_set_groups,
     };
     let program = program::assume(&plan.process, &caller)?;
-    let namespaces = namespaces(&procfs)?;
-    drop(procfs);
+    let namespaces = namespaces(&entered.procfs, &plan.namespaces)?;
+    if own.preserve_fds == 0 {
+        // All of it goes now, at once.
+        std::mem::forget(entered);
+    } else {
+        // It may be among those that stay open.
+        drop(entered);
+    }
     shed(own)?;
     own.channel.send(&Message::Ready(namespaces))?;
     Ok(program)
@@ -158,11 +164,12 @@ fn shed(own: &Inherited) -> Result<()> {
     Ok(process::close_all_but(own.preserve_fds.saturating_add(3), &keep)?)
 }
 
-/// Our namespaces. Ours to read: nobody else may look behind a process that isn't dumpable.
-fn namespaces(procfs: &Procfs) -> Result<Inodes> {
-    let mut inodes = Inodes::default();
-    for (inode, (_, name)) in inodes.iter_mut().zip(KINDS) {
-        *inode = procfs.namespace_inode(&format!("self/ns/{name}"))?;
+/// The inode numbers of our namespaces that aren't the runtime's; 0 for the others. Ours to read: nobody else may look
+/// behind a process that isn't dumpable.
+fn namespaces(procfs: &Procfs, plan: &NamespacePlan) -> Result<Inodes> {
+    let (mut inodes, own) = (Inodes::default(), procfs.own_namespaces()?);
+    for (inode, (_, name)) in inodes.iter_mut().zip(KINDS).filter(|(_, (kind, _))| plan.contains(*kind)) {
+        *inode = fs::statat(&own, name, AtFlags::empty())?.st_ino;
     }
     Ok(inodes)
 }
@@ -216,19 +223,21 @@ fn open_time_offsets(own: &Inherited) -> Result<Option<OwnedFd>> {
 }
 
 /// The root file system, with the hooks and the terminal at their places in its making.
-fn build_root(own: &mut Inherited) -> Result<Procfs> {
+fn build_root(own: &mut Inherited) -> Result<Entered> {
     let plan = own.plan;
     let prepared = own.prepared.take().ok_or_else(built_already)?;
     let root = rootfs::build(&plan.rootfs, prepared, &own.view)?;
     run_hooks(own, &root)?;
     // After the hooks, which may mount as well; before the root changes, while the program isn't there.
-    root.make_directory(&plan.process.cwd).during(|| "process.cwd")?;
+    if plan.process.cwd != "/" {
+        root.make_directory(&plan.process.cwd).during(|| "process.cwd")?;
+    }
     let peer = if plan.process.terminal { Some(open_terminal(own, &root)?) } else { None };
     root.finish()?;
     apply_sysctls(root.procfs(), &plan.sysctl)?;
     let entered = root.enter()?;
     peer.map_or(Ok(()), program::take_terminal)?;
-    Ok(entered.procfs)
+    Ok(entered)
 }
 
 fn run_hooks(own: &Inherited, root: &Rootfs) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::error::{During, Error, Kind, Result};
 use crate::fs::Procfs;
-use forgeone_sys::fs::{self, Mode, OFlags};
+use forgeone_sys::fs::{self, AtFlags, Mode, OFlags};
 use forgeone_sys::signal::SignalSet;
 use forgeone_sys::{AsFd, Errno};
 
@@ -24,9 +24,9 @@ impl Stat {
 
 /// Reads it; `None` if there is no such process.
 pub(super) fn stat(procfs: &Procfs, pid: i32) -> Result<Option<Stat>> {
-    match procfs.read(&format!("{pid}/stat"), 4096) {
-        Ok(text) => Ok(parse_stat(&text)),
-        Err(e) if matches!(e.errno(), Errno::NOENT | Errno::SRCH) => Ok(None),
+    match procfs.read_if_there(&format!("{pid}/stat"), 4096) {
+        Ok(text) => Ok(text.and_then(|text| parse_stat(&text))),
+        Err(e) if e.errno() == Errno::SRCH => Ok(None),
         Err(e) => Err(e.into()),
     }
 }
@@ -41,6 +41,12 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
 
 /// Whether this process's user namespace is not the initial one, which maps all ids to themselves.
 pub fn in_user_namespace() -> bool {
+    /// `USER_NS_INIT_INO` of `<linux/nsfs.h>`, the same in all versions.
+    const INITIAL: u64 = 0xeffffffd;
+    let own = fs::statat(fs::CWD, c"/proc/self/ns/user", AtFlags::empty());
+    if own.is_ok_and(|namespace| namespace.st_ino == INITIAL) {
+        return false;
+    }
     std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !maps_all(&map))
 }
 
@@ -50,7 +56,7 @@ fn maps_all(uid_map: &str) -> bool {
 
 /// The signals that we ignore, and whatever we clone: proc_pid_status(5), `SigIgn`.
 pub(super) fn ignored_signals(procfs: &Procfs) -> Result<SignalSet> {
-    let text = procfs.read("self/status", 8192).during(|| "ignored signals")?;
+    let text = procfs.read_if_there("self/status", 8192).during(|| "ignored signals")?.unwrap_or_default();
     let bits = parse_field(&text, "SigIgn:").and_then(|mask| u64::from_str_radix(mask, 16).ok());
     bits.map(SignalSet::from_bits).ok_or_else(|| Error::new(Kind::System, "/proc/self/status: has no SigIgn"))
 }
@@ -71,7 +77,7 @@ pub(super) fn may_set_groups(process: &str, procfs: &Procfs) -> Result<bool> {
 /// The boot that process ids belong to.
 pub(super) fn boot_id() -> Result<String> {
     let file = fs::open("/proc/sys/kernel/random/boot_id", OFlags::RDONLY, Mode::empty())?;
-    let text = fs::read_to_end(&file, 64).during(|| "boot_id")?;
+    let text = fs::read_regular(&file, 64).during(|| "boot_id")?;
     let text = String::from_utf8(text).map_err(|e| Error::new(Kind::System, e.to_string()))?;
     Ok(text.trim_end().to_owned())
 }

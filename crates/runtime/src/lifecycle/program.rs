@@ -269,7 +269,10 @@ fn drop_bounding(keep: u64) -> Result<()> {
 }
 
 fn change_user(plan: &ProcessPlan, may_set_groups: bool) -> Result<()> {
-    process::set_keep_caps(true)?;
+    // Root, as which we are here, keeps them by itself.
+    if plan.uid != 0 {
+        process::set_keep_caps(true)?;
+    }
     if may_set_groups {
         credentials::setgroups(&plan.groups).during(|| "process.user.additionalGids")?;
     } else if !plan.groups.is_empty() {
@@ -279,7 +282,9 @@ fn change_user(plan: &ProcessPlan, may_set_groups: bool) -> Result<()> {
     }
     credentials::setresgid(plan.gid).during(|| "process.user.gid")?;
     credentials::setresuid(plan.uid).during(|| "process.user.uid")?;
-    process::set_keep_caps(false)?;
+    if plan.uid != 0 {
+        process::set_keep_caps(false)?;
+    }
     Ok(())
 }
 

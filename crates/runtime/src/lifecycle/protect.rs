@@ -15,7 +15,7 @@ use forgeone_sys::fs::{self, AtFlags, FileType, Mode, OFlags};
 use forgeone_sys::mount::{self, MountAttrFlags, OpenTreeFlags};
 use forgeone_sys::process;
 use std::ffi::{CString, OsString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 
 const SELF: &str = "/proc/self/exe";
@@ -47,11 +47,11 @@ fn strings(values: impl Iterator<Item = OsString>) -> Vec<CString> {
 }
 
 fn is_protected() -> Result<bool> {
-    let file = fs::open(SELF, OFlags::PATH, Mode::empty())?;
-    Ok(fs::is_read_only(&file)? || is_sealed()? || is_out_of_reach(&file)?)
+    let place = fs::statfs(SELF)?;
+    Ok(place.is_read_only || (place.is_tmpfs && is_sealed()?) || is_out_of_reach()?)
 }
 
-/// Whether this is a sealed copy in memory.
+/// Whether this is a sealed copy in memory, which is on a tmpfs of the kernel's own.
 fn is_sealed() -> Result<bool> {
     match fs::open(SELF, OFlags::RDONLY, Mode::empty()) {
         Ok(file) => Ok(fs::is_sealed(&file)),
@@ -61,11 +61,15 @@ fn is_sealed() -> Result<bool> {
 }
 
 /// Whether neither the caller nor anyone in a user namespace of the caller's could write the file.
-fn is_out_of_reach(file: impl AsFd) -> Result<bool> {
-    let (uid, stat) = (process::geteuid(), fs::fstat(&file)?);
+fn is_out_of_reach() -> Result<bool> {
+    let uid = process::geteuid();
+    if uid == 0 {
+        return Ok(false);
+    }
+    let stat = fs::statat(fs::CWD, SELF, AtFlags::empty())?;
     let others = Mode::WGRP | Mode::WOTH;
     let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    Ok(uid != 0 && stat.st_uid != uid && regular && !Mode::from_raw_mode(stat.st_mode).intersects(others))
+    Ok(stat.st_uid != uid && regular && !Mode::from_raw_mode(stat.st_mode).intersects(others))
 }
 
 fn read_only_mount() -> forgeone_sys::Result<OwnedFd> {

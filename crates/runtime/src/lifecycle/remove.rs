@@ -66,6 +66,19 @@ impl Runtime {
     /// [`Kind::State`] if it runs; [`Kind::Damaged`], without `force`, if its record can't be read. Everything that can't
     /// be removed is reported together.
     pub fn delete(&self, id: &str, force: bool) -> Result<Vec<String>> {
+        self.remove(id, force, None)
+    }
+
+    /// [`Runtime::exited`], if the status is known, and [`Runtime::delete`] by force: for the parent of a container's
+    /// init, which has ended.
+    ///
+    /// # Errors
+    /// As for both.
+    pub fn finish(&self, id: &str, status: Option<i32>) -> Result<Vec<String>> {
+        self.remove(id, true, status)
+    }
+
+    fn remove(&self, id: &str, force: bool, exit: Option<i32>) -> Result<Vec<String>> {
         let lock = |dir: &Dir| if force { self.lock_by_force(id, dir) } else { dir.lock() };
         let (dir, lock) = match self.open_locked(id, lock) {
             Err(e) if force && e.kind() == Kind::NotFound => return Ok(Vec::new()),
@@ -86,9 +99,9 @@ impl Runtime {
             return Ok(Vec::new());
         };
         // The hooks are in the config, which goes with the rest.
-        let config = container.dir.config();
-        self.take_away(record, &container.dir)?;
-        Ok(self.poststop(id, record, &config))
+        let config = (record.poststop != Some(false)).then(|| container.dir.config());
+        self.take_away(record, &container.dir, status, exit)?;
+        Ok(config.map_or_else(Vec::new, |config| self.poststop(id, record, &config)))
     }
 
     /// Takes away what can be found of a container whose record can't be read: its groups, by the path that its config
@@ -136,17 +149,23 @@ impl Runtime {
     }
 
     /// Processes, cgroup, then the directory: as long as something is left, so is the record of it.
-    pub(super) fn take_away(&self, record: &Record, dir: &Dir) -> Result<()> {
+    fn take_away(&self, record: &Record, dir: &Dir, status: Status, exit: Option<i32>) -> Result<()> {
         let mut errors = Vec::new();
+        let exited = || state::append_exit(dir, &super::event(record, "exited"), exit);
+        errors.extend(exit.and_then(|_| exited().err()));
         let group = Group::open(record.cgroup.clone());
-        let init = self.kill_init(record);
-        // Before init is waited for: one that v1's freezer holds only dies when this thaws it.
-        errors.extend(group.kill().err());
-        errors.extend(init.and_then(|init| init.map_or(Ok(()), |init| await_end(record.pid, &init))).err());
-        errors.extend(group.delete().err());
+        // Whoever init leaves behind, which it can where it had no PID namespace, is still in the group.
+        if status != Status::Stopped || !group.delete_vacant() {
+            let init = self.kill_init(record);
+            // Before init is waited for: one that v1's freezer holds only dies when this thaws it.
+            errors.extend(group.kill().err());
+            errors
+                .extend(init.and_then(|init| init.map_or(Ok(()), |init| await_end(record.pid, &init))).err());
+            errors.extend(group.delete().err());
+        }
         errors.extend(resctrl::remove(&record.resctrl).err());
         if errors.is_empty() {
-            errors.extend(state::append_exit(dir, &super::event(record, "exited"), None).err());
+            errors.extend(exit.is_none().then(exited).and_then(Result::err));
             errors.extend(self.root().remove(&record.id, dir).err());
         }
         match Error::all(errors) {
@@ -168,7 +187,8 @@ impl Runtime {
     /// Takes away a container that didn't get to run, and then runs the hooks after the end (runtime.md, "Lifecycle",
     /// 12 and 13); gives all errors.
     pub(super) fn give_up(&self, record: &Record, dir: &Dir, hooks: Option<&Hooks>, cause: Error) -> Error {
-        let done = self.take_away(record, dir).and_then(|()| run_poststop(hooks, record));
+        let done =
+            self.take_away(record, dir, Status::Created, None).and_then(|()| run_poststop(hooks, record));
         let errors = [Err(cause.clone()), done].into_iter().filter_map(Result::err);
         Error::all(errors.collect()).unwrap_or(cause)
     }

@@ -36,13 +36,13 @@ pub struct Event<'a> {
 pub fn begin(dir: &Dir, event: &Event) -> Result<()> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW;
     let file = fs::openat(dir, FILE, flags, Mode::from_raw_mode(0o600)).during(|| "events")?;
-    write(&file, event, None).during(|| "events")
+    write(&file, &[], event, None).during(|| "events")
 }
 
 /// Appends an event. Nobody hears of a container that was deleted meanwhile.
 pub fn append(dir: &Dir, event: &Event) -> Result<()> {
     let Some(file) = open(dir)? else { return Ok(()) };
-    write(&file, event, None).during(|| "events")
+    write(&file, &read(&file)?, event, None).during(|| "events")
 }
 
 /// Appends the exit, unless it is there already. `status` is `None` where the caller wasn't the parent.
@@ -53,7 +53,7 @@ pub fn append_exit(dir: &Dir, event: &Event, status: Option<i32>) -> Result<()> 
         return Ok(());
     }
     let event = Event { name: "exited", ..*event };
-    write(&file, &event, Some(status.map_or(Value::Null, Value::from))).during(|| "events")
+    write(&file, &written, &event, Some(status.map_or(Value::Null, Value::from))).during(|| "events")
 }
 
 const EXITED: &[u8] = br#""event":"exited""#;
@@ -71,12 +71,12 @@ fn open(dir: &Dir) -> Result<Option<OwnedFd>> {
 }
 
 fn read(file: &OwnedFd) -> Result<Vec<u8>> {
-    fs::read_to_end(file, FILE_MAX).during(|| "events")
+    fs::read_regular(file, FILE_MAX).during(|| "events")
 }
 
-fn write(file: &OwnedFd, event: &Event, status: Option<Value>) -> Result<()> {
-    // Positioned reads would do as well; the file is small and read once.
-    let seq = 1 + lines(file)?;
+/// Writes an event behind those that are `written`.
+fn write(file: &OwnedFd, written: &[u8], event: &Event, status: Option<Value>) -> Result<()> {
+    let seq = 1 + written.iter().filter(|byte| **byte == b'\n').count();
     let mut line = json!({
         "seq": seq,
         "time": clock::now(),
@@ -89,10 +89,4 @@ fn write(file: &OwnedFd, event: &Event, status: Option<Value>) -> Result<()> {
         object.insert("status".to_owned(), status);
     }
     Ok(fs::write_all(file, format!("{line}\n").as_bytes())?)
-}
-
-/// Number of lines in the file.
-fn lines(file: &OwnedFd) -> Result<usize> {
-    fs::rewind(file)?;
-    Ok(read(file)?.iter().filter(|byte| **byte == b'\n').count())
 }

@@ -63,6 +63,8 @@ object! {
         pub cgroup: cgroup::Paths = "cgroup",
         /// Directories in resctrl.
         pub resctrl: resctrl::Paths = "resctrl",
+        /// Whether the config has hooks for after the end; absent in what an earlier version wrote.
+        pub poststop: Option<bool> = "poststop",
         /// The group's inode number on cgroup2, by which the kernel's tracing knows it; 0 without cgroup2.
         pub cgroup_id: u64 = "cgroupId",
         /// `linux.resources` as they were changed last; absent as long as those of the config hold.

@@ -16,6 +16,16 @@ pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
 
 /// Everything from the descriptor's position to the end; `EFBIG` if that is more than `max` bytes.
 pub fn read_to_end(fd: impl AsFd, max: usize) -> Result<Vec<u8>> {
+    read_until(fd, max, |_| false)
+}
+
+/// The same of a file that ends where the kernel gives less than was asked for: a regular one of a local file system,
+/// or one of those in `/proc` that are made as a whole. It saves the read that says so.
+pub fn read_regular(fd: impl AsFd, max: usize) -> Result<Vec<u8>> {
+    read_until(fd, max, |bytes| bytes.len() < bytes.capacity())
+}
+
+fn read_until(fd: impl AsFd, max: usize, ends: impl Fn(&Vec<u8>) -> bool) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         if bytes.len() == bytes.capacity() {
@@ -26,7 +36,7 @@ pub fn read_to_end(fd: impl AsFd, max: usize) -> Result<Vec<u8>> {
         if bytes.len() > max {
             return Err(Error::new(format!("read({}): more than {max} bytes", show::fd(&fd)), Errno::FBIG));
         }
-        if count == 0 {
+        if count == 0 || ends(&bytes) {
             return Ok(bytes);
         }
     }
@@ -55,6 +65,11 @@ pub fn rewind(fd: impl AsFd) -> Result<()> {
 /// The whole of a file, at most `max` bytes of it (`EFBIG` otherwise); a symbolic link at `path` is followed.
 pub fn read_file_at(dir: impl AsFd, path: impl Arg, max: usize) -> Result<Vec<u8>> {
     read_to_end(openat(dir, path, OFlags::RDONLY | OFlags::NOCTTY, Mode::empty())?, max)
+}
+
+/// As [`read_file_at`], of a file as [`read_regular`] has it.
+pub fn read_regular_at(dir: impl AsFd, path: impl Arg, max: usize) -> Result<Vec<u8>> {
+    read_regular(openat(dir, path, OFlags::RDONLY | OFlags::NOCTTY, Mode::empty())?, max)
 }
 
 /// Writes an existing file by a single `write(2)`, as files of procfs, sysfs and cgroups want it; a short

@@ -8,11 +8,6 @@ use rustix::path::Arg;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
-/// `fsync(2)`.
-pub fn fsync(fd: impl AsFd) -> Result<()> {
-    retry(|| rustix::fs::fsync(&fd)).fail(|| format!("fsync({})", show::fd(&fd)))
-}
-
 /// `flock(2)` with `LOCK_EX`: waits until nobody else holds the lock, which lasts as long as the open file.
 pub fn flock_exclusive(fd: impl AsFd) -> Result<()> {
     retry(|| rustix::fs::flock(&fd, FlockOperation::LockExclusive))

@@ -1,9 +1,10 @@
 //! Where a descriptor is: on which kind of file system, in which mount.
 
 use super::{Mode, OFlags, fstatfs, open, read_to_end};
-use crate::error::{Errno, Error, Fail, Result};
+use crate::error::{Errno, Error, Fail, Result, retry, with_c_str};
 use crate::show;
 use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
+use rustix::path::Arg;
 use std::os::fd::{AsFd, AsRawFd};
 
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
@@ -41,9 +42,22 @@ pub fn is_nsfs(fd: impl AsFd) -> Result<bool> {
     has_magic(fd, NSFS_MAGIC)
 }
 
-/// Whether the descriptor is in a mount, or on a file system, that is read-only.
-pub fn is_read_only(fd: impl AsFd) -> Result<bool> {
-    Ok(fstatfs(fd)?.f_flags as u64 & ST_RDONLY != 0)
+/// What `statfs(2)` says of the place of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Whether it is on a tmpfs, as files in memory are.
+    pub is_tmpfs: bool,
+    /// Whether the mount, or the file system, is read-only.
+    pub is_read_only: bool,
+}
+
+/// `statfs(2)`.
+pub fn statfs(path: impl Arg) -> Result<Place> {
+    with_c_str("statfs", path, |path| {
+        let stat = retry(|| rustix::fs::statfs(path)).fail(|| format!("statfs({})", show::Text(path)))?;
+        let (is_tmpfs, flags) = (stat.f_type as u64 == TMPFS_MAGIC, stat.f_flags as u64);
+        Ok(Place { is_tmpfs, is_read_only: flags & ST_RDONLY != 0 })
+    })
 }
 
 /// The id of the mount that the descriptor is in, as in the first field of `/proc/self/mountinfo`.

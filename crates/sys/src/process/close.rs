@@ -2,7 +2,7 @@
 
 use crate::error::{Errno, Fail, Result, check};
 use rustix::fs::{Mode, OFlags};
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
 /// Descriptors that may be open above a lowered RLIMIT_NOFILE: the default of `fs.nr_open`.
@@ -48,13 +48,24 @@ pub fn close_all_but(first: u32, keep: &[BorrowedFd]) -> Result<()> {
     close_range(next, u32::MAX, Action::Close)
 }
 
+/// Closes descriptors that nobody needs any more, a run of neighbours by one call.
+pub fn close_together(fds: Vec<OwnedFd>) {
+    let mut numbers: Vec<u32> = fds.into_iter().map(|fd| fd.into_raw_fd() as u32).collect();
+    numbers.sort_unstable();
+    for run in numbers.chunk_by(|number, next| number + 1 == *next) {
+        let (first, last) = (run[0], run[run.len() - 1]);
+        // It can't fail: they were open, and ours.
+        let _ = close_range(first, last, Action::Close);
+    }
+}
+
 fn close_range(first: u32, last: u32, action: Action) -> Result<()> {
     let flags = match action {
         Action::Close => 0,
         Action::SetCloexec => CLOSE_RANGE_CLOEXEC,
     };
     // SAFETY: takes numbers only. Descriptors may be closed under their owners; `close_from` and `close_all_but` tell
-    // their caller, who is about to exec or exit, that they are given up.
+    // their caller, who is about to exec or exit, that they are given up, and `close_together` was given them.
     match check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }) {
         // EINVAL: CLOSE_RANGE_CLOEXEC came later than the call. EPERM: a seccomp filter; the kernel has no
         // such answer.
