@@ -36,14 +36,16 @@ fn count(door: &Door, args: &[&str]) -> u64 {
     let output = door.finish(door.command(args).env("COUNT", &file));
     assert_eq!(output.code, 0, "{args:?}: {}", output.stderr);
     let summary = fs::read_to_string(file).unwrap();
-    let rows = summary.lines().filter(|line| !line.ends_with("total"));
+    // A door that isn't the release asks before each close whether the descriptor is open: the standard library's own
+    // check, by fcntl.
+    let rows = summary.lines().filter(|line| !line.ends_with("total") && !line.ends_with(" fcntl"));
     rows.filter_map(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok()).sum()
 }
 
 #[track_caller]
 fn assert_at_most(bound: u64, count: u64) {
     // Far fewer means that nothing was counted, or that the bound wants lowering.
-    assert!((bound * 3 / 4..=bound).contains(&count), "{count} system calls; the bound is {bound}");
+    assert!((bound * 3 / 4..=bound).contains(&count), "{count}; the bound is {bound}");
 }
 
 fn limited(bundle: Bundle) -> Bundle {
@@ -97,8 +99,8 @@ fn version_makes_few_system_calls() {
 }
 
 // `run` and `exec` of busybox' `true`, which makes 16 itself.
-const RUN_V2: u64 = 790;
-const RUN_V1: u64 = 1080;
-const EXEC: u64 = 530;
-const STATE: u64 = 62;
+const RUN_V2: u64 = 465;
+const RUN_V1: u64 = 605;
+const EXEC: u64 = 380;
+const STATE: u64 = 50;
 const VERSION: u64 = 19;
