@@ -23,7 +23,7 @@ fn what_does_not_fit_is_refused_by_name() {
         (mount("/etc", "bind", &file, "bind"), "mounts[7] \"/etc\""),
         (mount("/etc/passwd", "tmpfs", "tmpfs", ""), "mounts[7] \"/etc/passwd\""),
         (mount("/", "tmpfs", "tmpfs", ""), "mounts[7].destination"),
-        (mount("/a/../..", "tmpfs", "tmpfs", ""), "mounts[7].destination"),
+        (mount("/a/../b", "tmpfs", "tmpfs", ""), "mounts[7].destination"),
         (mount("", "tmpfs", "tmpfs", ""), "mounts[7].destination"),
         (mount("/m", "", "tmpfs", ""), "mounts[7].type"),
         (mount("/m", "bind", source.path(), ""), "mounts[7].type"),

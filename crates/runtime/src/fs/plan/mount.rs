@@ -1,10 +1,13 @@
 //! One entry of `mounts`, planned.
 
-use super::{Filesystem, Idmap, MountKind, MountPlan, Options, Superblock, Users, without_nul, wrong};
+use super::{
+    Filesystem, Idmap, MountKind, MountPlan, Options, Superblock, Users, clean_inside, without_nul, wrong,
+};
 use crate::error::{Kind, Result};
 use crate::fs::options::{self, Attributes, MountOptions};
 use crate::spec::{IdMapping, Linux, Mount, wrong_range};
 use forgeone_sys::mount::{MountAttrFlags, MountFlags};
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -93,36 +96,24 @@ pub(super) fn plan(
     })
 }
 
-/// The path inside, by name alone as with runc: `/a/../b` is `/b`, whatever links there are. One that begins with the
-/// root's path on the host means what follows it.
+/// The path inside. One that begins with the root's path on the host means what follows it, as with runc.
 fn destination(index: usize, path: &str, root: &Path, warnings: &mut Vec<String>) -> Result<String> {
     let field = Field(index, "destination");
     if path.is_empty() {
         return Err(wrong(field, "empty"));
     }
-    if !path.starts_with('/') {
+    let below = Path::new(path).strip_prefix(root).ok().filter(|_| root.parent().is_some());
+    let path = below.and_then(Path::to_str).map_or(Cow::Borrowed(path), |rest| format!("/{rest}").into());
+    let clean = if path.starts_with('/') {
+        clean_inside(&field, &path)?
+    } else {
         warnings.push(format!("{field}: {path:?}: relative paths are deprecated, taken as relative to /"));
-    }
-    let named = by_name(path);
-    let below = Path::new(&named).strip_prefix(root).ok().filter(|_| root.parent().is_some());
-    let inside = below.and_then(Path::to_str).map_or_else(|| named.clone(), |rest| format!("/{rest}"));
-    match inside.as_str() {
+        clean_inside(&field, &format!("/{path}"))?
+    };
+    match clean.as_str() {
         "/" => Err(wrong(field, format!("{path:?}: nothing can be mounted over the root itself"))),
-        _ => without_nul(field, &inside).map(|()| inside),
+        _ => Ok(clean),
     }
-}
-
-/// A path from the root on, in which `..` takes back the name before it; that of the root is the root.
-fn by_name(path: &str) -> String {
-    let mut names = Vec::new();
-    for name in path.split('/') {
-        match name {
-            "" | "." => {}
-            ".." => drop(names.pop()),
-            name => names.push(name),
-        }
-    }
-    format!("/{}", names.join("/"))
 }
 
 /// The mount's own maps; or those of the container's user namespace, with the option `idmap` or `ridmap` alone.
