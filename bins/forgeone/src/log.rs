@@ -4,7 +4,7 @@
 //! log is standard error itself; there, asking for JSON turns the plain line into an entry.
 
 use crate::args::{Values, usage};
-use crate::output::printable;
+use crate::output::{printable, without_numbers};
 use forgeone_runtime::{Result, clock};
 use std::fs::File;
 use std::io::Write;
@@ -50,7 +50,7 @@ impl Log {
             self.entry("error", message);
         }
         if self.file.is_some() || self.format == Format::Text {
-            to_stderr(&format!("forgeone: {}\n", printable(message)));
+            to_stderr(&format!("forgeone: {}\n", printable(&without_numbers(message))));
         }
     }
 
@@ -67,6 +67,7 @@ impl Log {
     }
 
     fn entry(&self, level: &str, message: &str) {
+        let message = &without_numbers(message);
         let line = match self.format {
             Format::Text => text(level, message, &clock::now()),
             Format::Json => json(level, message, &clock::now()),

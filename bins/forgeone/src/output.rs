@@ -18,14 +18,18 @@ pub(crate) fn offer(text: &str) -> Result<bool> {
     }
 }
 
-/// The message on one line, without anything that a terminal would obey, and without the numbers that the standard
-/// library puts behind a system call's error.
-pub(crate) fn printable(message: &str) -> String {
+/// The message without the numbers that the standard library puts behind a system call's error.
+pub(crate) fn without_numbers(message: &str) -> String {
     let mut parts = message.split(" (os error ");
     let mut plain = parts.next().unwrap_or_default().to_owned();
     parts.for_each(|part| plain.push_str(part.split_once(')').map_or(part, |(_, rest)| rest)));
-    let mut out = String::with_capacity(plain.len());
-    for c in plain.chars() {
+    plain
+}
+
+/// The message on one line, without anything that a terminal would obey.
+pub(crate) fn printable(message: &str) -> String {
+    let mut out = String::with_capacity(message.len());
+    for c in message.chars() {
         match c.is_control() {
             true => out.extend(c.escape_default()),
             false => out.push(c),
@@ -41,6 +45,6 @@ mod tests {
     #[test]
     fn a_message_stays_on_one_line() {
         assert_eq!(printable("a\nb\u{1b}[2Jc"), "a\\nb\\u{1b}[2Jc");
-        assert_eq!(printable("/x: No such file (os error 2); see"), "/x: No such file; see");
+        assert_eq!(without_numbers("/x: No such file (os error 2); see"), "/x: No such file; see");
     }
 }

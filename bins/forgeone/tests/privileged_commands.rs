@@ -124,7 +124,7 @@ fn exec_ends_as_its_program_does() {
     assert_eq!(door.run(["exec", &id, "sh", "-c", "kill -9 $$"]).code, 137);
     let missing = door.run(["exec", &id, "nothing"]);
     assert_eq!(missing.code, 255);
-    let line = "forgeone: exec: exec: \"nothing\": executable file not found in $PATH\n";
+    let line = "forgeone: exec: \"nothing\": executable file not found in $PATH\n";
     assert_eq!(missing.stderr, line);
     assert_eq!(door.run(["exec", &id]).code, 255);
     door.ok(["pause", &id]);
