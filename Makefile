@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 PREFIX ?= /usr/local
 ROUNDS ?= 30
+SOAK ?= 50
 CARGO_TARGET_DIR ?= target
 # cargo-nextest and cargo-deny are installed here.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -38,6 +39,23 @@ test: ## install what the tests need (as root; otherwise name it), run everythin
 test-clients: ## the part of it that runs Podman, containerd, Docker and Buildah with forgeone
 	@.ci/prepare test
 	@cargo run --quiet $(PROFILE) --package testkit --bin suite clients </dev/null
+
+test-attacks: ## the part of it that attacks containers as other runtimes were, with figures
+	@.ci/prepare test
+	@cargo run --quiet $(PROFILE) --package testkit --bin suite attacks </dev/null
+
+test-faults: ## the part of it in which commands fail, run out of room or are killed, with figures
+	@.ci/prepare test
+	@cargo run --quiet $(PROFILE) --package testkit --bin suite faults </dev/null
+
+test-defences: ## take one defence away at a time: its attack has to succeed
+	@.ci/prepare test
+	@cargo run --quiet $(PROFILE) --package testkit --bin suite defences </dev/null
+
+soak: ## attacks and faults for hours: SOAK=50 times the rounds
+	@.ci/prepare test
+	@FORGEONE_TEST_SOAK=$(SOAK) cargo run --quiet $(PROFILE) --package testkit --bin suite attacks </dev/null
+	@FORGEONE_TEST_SOAK=$(SOAK) cargo run --quiet $(PROFILE) --package testkit --bin suite faults </dev/null
 
 test-vm: ## run what needs the guest alone: cgroup v2, systemd, AppArmor, Podman with systemd
 	@.ci/prepare test
@@ -80,4 +98,4 @@ install: ## install below PREFIX (/usr/local), inside DESTDIR if set
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: help run build helpers test test-clients test-vm test-vm-full test-vm-selinux check bench man install clean
+.PHONY: help run build helpers test test-attacks test-faults test-defences soak test-clients test-vm test-vm-full test-vm-selinux check bench man install clean

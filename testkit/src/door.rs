@@ -98,9 +98,32 @@ impl Door {
 
     /// The command line with `--root` in front, without standard input, marked for the leak detector.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut words = self.launcher.iter().map(OsString::as_os_str).chain([self.program.as_os_str()]);
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).arg("--root").arg(self.root()).args(self.options).args(args).stdin(Stdio::null());
+        self.through::<&str, S>([], args)
+    }
+
+    /// The same, by a program that changes something first and then executes its last arguments: `setpriv`, `sh -c`.
+    pub fn through<W: AsRef<OsStr>, S: AsRef<OsStr>>(
+        &self,
+        wrapper: impl IntoIterator<Item = W>,
+        args: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let mut words: Vec<OsString> = self.launcher.clone();
+        let mut wrapper = wrapper.into_iter().map(|word| word.as_ref().to_owned());
+        // By its path: a launcher doesn't look for it.
+        let first = wrapper.next().map(|name| {
+            let found = name.to_str().and_then(privileged::find_program);
+            found.map_or(name, OsString::from)
+        });
+        words.extend(first.into_iter().chain(wrapper));
+        words.push(self.program.clone().into());
+        let mut command = Command::new(&words[0]);
+        command
+            .args(&words[1..])
+            .arg("--root")
+            .arg(self.root())
+            .args(self.options)
+            .args(args)
+            .stdin(Stdio::null());
         for variable in FOREIGN {
             command.env_remove(variable);
         }

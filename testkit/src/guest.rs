@@ -174,7 +174,9 @@ fn share(temp: &Temp, tests: &Tests, variant: Variant) -> Result<PathBuf, String
         size += copy(binary, &format!("binaries/{name}"))?;
     }
     for (variable, program) in tests.programs {
-        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // Two of them are doors.
+        let name = format!("{variable}/{}", program.file_name().unwrap_or_default().to_string_lossy());
+        fs::create_dir(directory.join(variable)).map_err(|e| e.to_string())?;
         size += copy(program, &name)?;
         variables += &format!("export {variable}=/tests/{name}\n");
     }

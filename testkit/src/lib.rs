@@ -8,6 +8,8 @@
 //! | [`probe`] | what a program sees inside a container, as JSON to compare |
 //! | [`privileged`], [`mod@skip`] | what a test needs, and the reason if it isn't there |
 //! | [`single`] | tests that need a process with one thread: a harness in place of libtest's |
+//! | [`soak`], [`swap`] | what is tried many times: rounds, random numbers, figures; the swapper of races |
+//! | [`defences`] | that each attack is real: without the defence its test fails |
 //! | [`guest`] | a virtual machine with systemd and cgroup v2, in which tests run that need them |
 //! | [`names`], [`temp`] | names by which things of tests are known; directories that go away |
 //! | [`manual`] | manual pages from the door's help |
@@ -24,6 +26,7 @@ pub mod bundle;
 mod busybox;
 mod cache;
 mod debian;
+pub mod defences;
 pub mod door;
 pub mod elf;
 pub mod guest;
@@ -36,6 +39,8 @@ pub mod programs;
 pub mod results;
 pub mod single;
 pub mod skip;
+pub mod soak;
+pub mod swap;
 pub mod temp;
 
 pub use bundle::Bundle;
@@ -44,4 +49,6 @@ pub use elf::Elf;
 pub use leak::Leaks;
 pub use programs::forgeone;
 pub use skip::skip;
+pub use soak::{Random, figure, rounds};
+pub use swap::Swap;
 pub use temp::Temp;

@@ -13,23 +13,60 @@ struct Program {
     package: &'static str,
     name: &'static str,
     profile: &'static str,
+    /// Built with these, in a folder of its own, so that neither build replaces the other.
+    features: Option<&'static str>,
 }
 
 /// The release door, as users get it: `FORGEONE_BIN`.
-const DOOR: Program =
-    Program { variable: "FORGEONE_BIN", package: "forgeone", name: "forgeone", profile: "release" };
+const DOOR: Program = Program {
+    variable: "FORGEONE_BIN",
+    package: "forgeone",
+    name: "forgeone",
+    profile: "release",
+    features: None,
+};
 
 /// The program that tells what it sees inside a container: `FORGEONE_PROBE_BIN`.
-const PROBE: Program =
-    Program { variable: "FORGEONE_PROBE_BIN", package: "testkit", name: "probe", profile: "ci" };
+const PROBE: Program = Program {
+    variable: "FORGEONE_PROBE_BIN",
+    package: "testkit",
+    name: "probe",
+    profile: "ci",
+    features: None,
+};
 
 /// The launcher that makes newer system calls fail: `FORGEONE_LANE_BIN`.
-const LANE: Program =
-    Program { variable: "FORGEONE_LANE_BIN", package: "testkit", name: "lane", profile: "ci" };
+const LANE: Program = Program {
+    variable: "FORGEONE_LANE_BIN",
+    package: "testkit",
+    name: "lane",
+    profile: "ci",
+    features: None,
+};
 
 /// The hostile program: `FORGEONE_ATTACKER_BIN`.
-const ATTACKER: Program =
-    Program { variable: "FORGEONE_ATTACKER_BIN", package: "testkit", name: "attacker", profile: "ci" };
+const ATTACKER: Program = Program {
+    variable: "FORGEONE_ATTACKER_BIN",
+    package: "testkit",
+    name: "attacker",
+    profile: "ci",
+    features: None,
+};
+
+/// A door that fails where it is told to, and lacks the defence that it is told: `FORGEONE_FAULTS_BIN`. Never shipped.
+const FAULTS: Program = Program {
+    variable: "FORGEONE_FAULTS_BIN",
+    package: "forgeone",
+    name: "forgeone",
+    profile: "ci",
+    features: Some("faults"),
+};
+
+/// The door with the fail-points.
+pub fn faults() -> PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| FAULTS.path()).clone()
+}
 
 /// The release door.
 pub fn forgeone() -> PathBuf {
@@ -57,12 +94,21 @@ pub fn attacker() -> PathBuf {
 
 /// Builds all of them; gives the variables that name them to the tests.
 pub fn build_all() -> Vec<(&'static str, PathBuf)> {
-    [DOOR, PROBE, LANE, ATTACKER].into_iter().map(|program| (program.variable, program.path())).collect()
+    [DOOR, PROBE, LANE, ATTACKER, FAULTS]
+        .into_iter()
+        .map(|program| (program.variable, program.path()))
+        .collect()
 }
 
 /// The workspace's directory.
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("testkit lies in the workspace")
+}
+
+/// Cargo's target directory.
+pub fn target() -> PathBuf {
+    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    workspace().join(named.unwrap_or("target".into()))
 }
 
 /// `cargo`, the one that runs the tests, in the workspace.
@@ -85,10 +131,13 @@ impl Program {
     }
 
     fn build(&self) -> PathBuf {
-        let Self { variable, package, name, profile } = self;
+        let Self { variable, package, name, profile, features } = self;
         eprintln!("{variable} is not set: cargo builds {name} (profile {profile}) if it is not fresh");
         let mut build = cargo();
         build.args(["build", "--locked", "--package", package, "--bin", name, "--profile", profile]);
+        if let Some(features) = features {
+            build.args(["--features", features, "--target-dir"]).arg(target().join(features));
+        }
         build.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
         let output = build.output().expect("run cargo build");
         assert!(output.status.success(), "cargo build --package {package} --profile {profile} failed");

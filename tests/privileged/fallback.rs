@@ -6,10 +6,15 @@
 //! | v1 | cgroup2, and with it `cgroup.kill`, `cgroup.freeze` and birth into a cgroup |
 //! | v2 | cgroup v1 |
 
-use crate::attacks::{dir, path, swapped_volume, while_swapped};
+use crate::running::dir;
 use serde_json::{Value, json};
 use std::fs;
-use testkit::{Bundle, Door, Temp, eventually, privileged, programs, repeatedly};
+use std::path::Path;
+use testkit::{Bundle, Door, Temp, eventually, privileged, programs};
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Lane {
@@ -307,31 +312,6 @@ fn masked_and_read_only_paths_hold() {
                 output.stderr
             );
         }
-    });
-}
-
-/// The swapper again: where there is only mount(2), a place is looked up a second time.
-#[test]
-fn a_volume_that_is_swapped_leads_nowhere() {
-    lanes(&CALLS, |lane, door| {
-        let host = Temp::new("host");
-        let volume = swapped_volume(host.path());
-        let tmpfs =
-            |destination: &str| json!({ "destination": destination, "type": "tmpfs", "source": "tmpfs" });
-        let bundle = Bundle::busybox()
-            .args(["true"])
-            .mount(json!({ "destination": "/data", "source": volume.path(), "options": ["bind"] }))
-            .mount(tmpfs("/data/swap"))
-            .mount(tmpfs("/data/swap/made/deep"))
-            .mount(json!({ "destination": "/data/swap/dir", "source": "/usr", "options": ["bind", "ro"] }));
-        while_swapped(&volume, || {
-            repeatedly(250, |_| {
-                let output = door.run(["run", "--bundle", dir(&bundle), &door.id("swap")]);
-                assert!(output.code == 0 || output.stderr.contains("mounts["), "{lane:?}: {}", output.stderr);
-                output.code == 0
-            });
-        });
-        assert_eq!(fs::read_dir(host.path()).unwrap().count(), 0, "{lane:?}");
     });
 }
 

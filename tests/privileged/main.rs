@@ -5,9 +5,7 @@
 
 mod apparmor;
 mod as_runc;
-mod attacks;
 mod bad_input;
-mod binary;
 mod binds;
 mod budget;
 mod cgroup;

@@ -9,6 +9,7 @@ pub mod client;
 pub mod clock;
 pub mod engine;
 pub mod error;
+pub mod faults;
 pub mod features;
 pub mod fs;
 pub mod json;

@@ -3,16 +3,17 @@
 //! | command | what it does |
 //! |---|---|
 //! | `exe PATH [KILL-PID]` | everything that could make the file behind `PATH` (`/proc/1/exe`) writable; once more after `KILL-PID` was killed |
+//! | `start SOCKET` | connects to the socket of a created container, says the word, and waits until the other side hangs up |
 //! | `race FILE` | until `FILE` is there: the same for the executables of all other processes, and a look behind their `root`, `cwd` and `fd` |
 //!
-//! Both answer with JSON on the standard output; `race` begins with an empty line when it has held an executable. Nothing succeeds silently: what was opened for writing is written
-//! to, so that the host's file would change.
+//! All answer with JSON on the standard output; `race` begins with an empty line when it has held an executable. Nothing
+//! succeeds silently: what was opened for writing is written to, so that the host's file would change.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
 use forgeone_sys::fs::{self, CWD, Mode, OFlags};
 use forgeone_sys::mount::{self, MountAttrFlags, MountFlags, OpenTreeFlags};
-use forgeone_sys::{OwnedFd, process};
+use forgeone_sys::{OwnedFd, process, socket};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
@@ -55,6 +56,7 @@ fn main() {
     match words[..] {
         ["exe", path] => exe(Path::new(path), None, &mut report),
         ["exe", path, pid] => exe(Path::new(path), pid.parse().ok(), &mut report),
+        ["start", socket] => start(Path::new(socket), &mut report),
         ["race", stop] => race(Path::new(stop), &mut report),
         _ => std::process::exit(64),
     }
@@ -132,6 +134,17 @@ fn clear_read_only(fd: &OwnedFd, when: &str, report: &mut Report) {
         write(Path::new("/tmp/target"), &format!("open of a bind{when}"), report);
         let _ = mount::umount("/tmp/target", mount::UnmountFlags::DETACH);
     }
+}
+
+fn start(path: &Path, report: &mut Report) {
+    let (parent, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
+    let directory = fs::open(parent, OFlags::PATH | OFlags::DIRECTORY, Mode::empty());
+    let connected =
+        directory.and_then(|directory| socket::connect_seqpacket(&directory, &name.to_string_lossy()));
+    report.note("connect", &connected);
+    let Ok(socket) = connected else { return };
+    report.note("say", &socket::send(&socket, b"g", &[]));
+    report.note("answer", &socket::receive(&socket, 1 << 16));
 }
 
 fn race(stop: &Path, report: &mut Report) {

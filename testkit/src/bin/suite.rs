@@ -7,7 +7,8 @@
 //! The exit status is 0 if nothing failed and something passed.
 //!
 //! `suite guest [VARIANT …] [NAME …]` runs the guest alone, in each variant (`cgroupfs`, `systemd`, `user`, `selinux`), with all
-//! tests whose names begin so. `suite clients` runs the end-to-end tests of that name alone.
+//! tests whose names begin so. `suite clients`, `suite attacks` and `suite faults` run the end-to-end tests of that name
+//! alone. `suite defences` tries that each attack gets through without the defence that it is against.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
@@ -18,7 +19,7 @@ use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Instant;
 use testkit::guest::{self, Results, Tests, Variant};
 use testkit::results::Sum;
-use testkit::{Leaks, Temp, names, programs, skip};
+use testkit::{Leaks, Temp, defences, names, programs, skip, soak};
 
 /// The tests that run in the guest: those of cgroups, which differ with its version, and those of what only the guest has.
 const GUEST: &[&str] = &[
@@ -46,15 +47,21 @@ fn main() -> ExitCode {
     if words.first().is_some_and(|word| word == "guest") {
         return guests(&programs, &words[1..]);
     }
+    if words.first().is_some_and(|word| word == "defences") {
+        let wrong = lane("defences", || defences::try_all(&programs));
+        let passed = defences::DEFENCES.len() - wrong.len();
+        return told(&Sum { passed, failed: wrong }, &BTreeMap::new());
+    }
     let temp = Temp::new("suite");
-    let skips = temp.path().join("skips");
+    let (skips, figures) = (temp.path().join("skips"), temp.path().join("figures"));
     let leaks = Leaks::whole_suite();
     let only = words.first().map(String::as_str);
-    let mut sum = lane("tests", || nextest(&programs, &skips, only));
+    let mut sum = lane("tests", || nextest(&programs, &skips, &figures, only));
     if only.is_none() {
         sum = sum.and(lane("examples", || examples(&programs)));
     }
     let sum = sum.and(lane("leaks", || machine(&leaks)));
+    print!("{}", fs::read_to_string(&figures).unwrap_or_default());
     let mut skipped = reasons(&fs::read_to_string(&skips).unwrap_or_default());
     if only.is_some() {
         return told(&sum, &skipped);
@@ -123,7 +130,7 @@ fn lane<T>(name: &str, run: impl FnOnce() -> T) -> T {
     result
 }
 
-fn nextest(programs: Programs, skips: &Path, only: Option<&str>) -> Sum {
+fn nextest(programs: Programs, skips: &Path, figures: &Path, only: Option<&str>) -> Sum {
     // Where `.config/nextest.toml` has it, whatever CARGO_TARGET_DIR says.
     let report = programs::workspace().join("target/nextest/ci/junit.xml");
     if report.exists() {
@@ -144,7 +151,7 @@ fn nextest(programs: Programs, skips: &Path, only: Option<&str>) -> Sum {
         None => command.arg("--workspace"),
         Some(name) => command.args(["--package", "forgeone-tests", "--test", name]),
     };
-    command.env(skip::SKIPS, skips).envs(programs.iter().cloned());
+    command.env(skip::SKIPS, skips).env(soak::FIGURES, figures).envs(programs.iter().cloned());
     command.env(names::SUITE, std::process::id().to_string());
     let status = command.status().expect("run cargo nextest");
     let report = fs::read_to_string(&report).unwrap_or_default();
@@ -182,6 +189,8 @@ fn machine(leaks: &Leaks) -> Sum {
 /// The test binaries that run in the guest: their names as nextest has them, and their sources.
 const BINARIES: &[(&str, &str, &str)] = &[
     ("forgeone-tests::privileged", "privileged", "tests/privileged/main.rs"),
+    ("forgeone-tests::attacks", "attacks", "tests/attacks/main.rs"),
+    ("forgeone-tests::faults", "faults", "tests/faults/main.rs"),
     ("forgeone-tests::clients", "clients", "tests/clients/main.rs"),
 ];
 

@@ -47,6 +47,18 @@ fn the_door_is_static_stripped_and_at_most_two_mib() {
 }
 
 #[test]
+fn the_door_has_no_fail_points() {
+    let has = |program: std::path::PathBuf, name: &str| {
+        let bytes = std::fs::read(program).unwrap();
+        bytes.windows(name.len()).any(|window| window == name.as_bytes())
+    };
+    for name in ["FORGEONE_FAULT", "FORGEONE_WITHOUT"] {
+        assert!(has(programs::faults(), name), "{name} is not what the fail-points are switched by");
+        assert!(!has(programs::forgeone(), name), "the door asks for {name}");
+    }
+}
+
+#[test]
 fn the_door_needs_few_relocations() {
     let count = Elf::read(&programs::forgeone()).unwrap().relocations().unwrap();
     assert!((1..=RELOCATIONS).contains(&count), "{count} relocations, not 1 to {RELOCATIONS}");

@@ -10,6 +10,7 @@
 
 use super::step::refuse;
 use crate::error::Result;
+use crate::faults;
 use crate::spec::DeviceRule;
 
 /// Reading, writing, making nodes; or several.
@@ -69,7 +70,7 @@ const fn allow(kind: Kind, major: Option<u32>, minor: Option<u32>, access: Acces
 /// The bundle's rules between "deny all" and the default ones.
 pub(super) fn rules(asked: &[DeviceRule]) -> Result<Vec<Rule>> {
     let mut rules = Vec::with_capacity(asked.len() + DEFAULT.len() + 1);
-    rules.push(Rule { allow: false, devices: EVERY, access: ALL });
+    rules.push(Rule { allow: faults::without("device-list"), devices: EVERY, access: ALL });
     for (i, rule) in asked.iter().enumerate() {
         rules.push(parse(rule, &format!("linux.resources.devices[{i}]"))?);
     }

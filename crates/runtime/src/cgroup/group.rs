@@ -9,6 +9,7 @@ use super::plan::{Entry, Place, Plan};
 use super::systemd::{self, Manager};
 use super::{inside, kill, layout, members, remove};
 use crate::error::{During, Error, Kind, Result};
+use crate::faults;
 use forgeone_sys::{OwnedFd, fs};
 
 /// A container's group.
@@ -61,6 +62,7 @@ impl Group {
             ours.insert(place);
         }
         self.paths.insert(place);
+        faults::at("cgroup/made")?;
         if made == Made::New && place.is_bare() {
             return Ok(());
         }
@@ -70,6 +72,7 @@ impl Group {
             make::vacant(place, &dir)?;
         }
         make::fill(place, &dir, made)?;
+        faults::at("cgroup/limited")?;
         // systemd's own program stays beside ours: it allows no less.
         match make::devices(&place.devices, &dir, if moved { Made::New } else { made }) {
             // As runc and crun: it is so at each start of every container of an ordinary user.

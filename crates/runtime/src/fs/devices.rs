@@ -9,6 +9,7 @@ use super::plan::{Symlink, clean_inside};
 use super::resolve::{Links, Make};
 use super::rootfs::Rootfs;
 use crate::error::{During, Error, Kind, Result};
+use crate::faults;
 use crate::spec::Device;
 use forgeone_sys::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use forgeone_sys::{Errno, Error as SysError, Result as SysResult};
@@ -169,7 +170,7 @@ pub(super) fn number(stat: &Stat) -> (u32, u32) {
 /// That a node is the one that was asked for.
 fn check(stat: &Stat, device: &DevicePlan) -> SysResult<()> {
     let same_number = device.kind == FileType::Fifo || number(stat) == (device.major, device.minor);
-    if FileType::from_raw_mode(stat.st_mode) == device.kind && same_number {
+    if FileType::from_raw_mode(stat.st_mode) == device.kind && same_number || faults::without("device") {
         return Ok(());
     }
     let (major, minor) = (device.major, device.minor);

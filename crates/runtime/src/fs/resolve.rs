@@ -12,6 +12,7 @@
 //!
 //! What is made is made by mkdirat(2) or mknodat(2), which never follow a link, and then looked up like everything else.
 
+use crate::faults;
 use forgeone_sys::fs::{self, FileType, Mode, OFlags, ResolveFlags};
 use forgeone_sys::{Errno, Error, Result};
 use std::cell::Cell;
@@ -133,6 +134,10 @@ impl Resolver {
     }
 
     fn open_with(&self, root: BorrowedFd, path: &str, flags: OFlags, links: Links) -> Result<OwnedFd> {
+        if faults::without("in-root") {
+            let below = path.trim_start_matches('/');
+            return fs::openat(root, if below.is_empty() { "." } else { below }, flags, Mode::empty());
+        }
         if self.openat2.get() {
             match fs::openat2(root, path, flags, Mode::empty(), within(links)) {
                 Err(e) if e.errno() == Errno::NOSYS => self.openat2.set(false),

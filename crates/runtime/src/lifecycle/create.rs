@@ -19,7 +19,7 @@ use crate::plan::{self, Plan};
 use crate::security::labels;
 use crate::spec::{Spec, State};
 use crate::state::{self, Dir, Lock, MountKey, Record};
-use crate::{cgroup, clock, network, resctrl};
+use crate::{cgroup, clock, faults, network, resctrl};
 use cgroup::systemd::Manager;
 use cgroup::{Birth, Entry, Group};
 use forgeone_sys::fs;
@@ -71,6 +71,7 @@ pub(super) fn create(runtime: &Runtime, id: &str, options: &CreateOptions, until
     super::check_single_threaded()?;
     plan::check_id(id)?;
     let decision = decide(runtime, id, options)?;
+    faults::at("create/decided")?;
     check_terminal(&decision.plan, options, until)?;
     let (dir, lock) = runtime.root().create(id)?;
     let mut undo = Undo::default();
@@ -81,10 +82,15 @@ pub(super) fn create(runtime: &Runtime, id: &str, options: &CreateOptions, until
     let user_namespace = decision.plan.namespaces.new.contains(Namespaces::USER);
     undo.push("the state directory", || runtime.root().remove(id, &runtime.root().open(id)?));
     let made = || -> Result<Created> {
+        faults::at("create/directory")?;
         let mut making = Making::begin((id, runtime.boot_id()?), options, until, decision, (dir, lock))?;
+        faults::at("create/record")?;
         let birth = making.make_groups(&mut undo)?;
+        faults::at("create/cgroup")?;
         let (mut making, init) = making.clone_init(birth, &mut undo)?;
+        faults::at("create/cloned")?;
         making.move_in(&init, &mut undo)?;
+        faults::at("create/moved")?;
         making.complete(init, &mut undo)
     };
     made().map_err(|e| undo.run(if user_namespace { userns::explain(e) } else { e }))
@@ -228,7 +234,7 @@ impl<'a> Making<'a> {
                 || proc::may_set_groups("self", procfs)?);
         let score = OomScore::lend(procfs, plan.process.oom_score_adj)?;
         let ignored = proc::ignored_signals(procfs)?;
-        process::set_dumpable(false)?;
+        super::hide(true)?;
         let new = at_clone(plan.namespaces.new);
         let (first, later) =
             if plan.namespaces.joins_first() { (targets, vec![]) } else { (vec![], targets) };
@@ -314,16 +320,20 @@ impl<'a> Making<'a> {
         let state = State { pid: child.pid, ..self.state };
         let (terminal, inodes) = converse(&child, &channel, &plan, writer, prepared.procfs(), &state, undo)?;
         self.record.namespaces = own_namespaces(&plan, inodes);
+        faults::at("create/ready")?;
         finish(&mut self.record, prepared.procfs(), &self.dir)?;
+        faults::at("create/noted")?;
         let terminal = super::hand_over(terminal, self.options.console_socket.as_deref())?;
         super::send_pidfd(child.pidfd.as_ref(), self.options.pidfd_socket.as_deref(), "standard")?;
         if let Some(file) = &self.options.pid_file {
             super::write_pid_file(file, child.pid)?;
         }
+        faults::at("create/handed")?;
         if self.until == Until::Started {
             // Only now init may outlive us: all that is known of it is written down.
             channel.send(&Message::Go)?;
         }
+        faults::at("create/told")?;
         let started = Started { pid: child.pid, pidfd: child.pidfd, terminal, notify: None, warnings };
         let kept = Kept { config: bundle.config, spec: bundle.spec };
         Ok(Created { started, channel, record: self.record, dir: self.dir, kept })

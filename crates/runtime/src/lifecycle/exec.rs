@@ -18,6 +18,7 @@ use super::{ExecOptions, Runtime, Started, Status, init, proc, program, remove, 
 use crate::cgroup::{Birth, Group};
 use crate::engine::{self, Engine};
 use crate::error::{During, Error, Kind, Result};
+use crate::faults;
 use crate::fs::{self as rootfs, Procfs, Resolver};
 use crate::plan::namespaces::KINDS;
 use crate::plan::process::ProcessPlan;
@@ -89,16 +90,21 @@ impl Runtime {
         let (mut plan, warnings) = decide(&kept.spec, record, &process)?;
         let admission = super::ask(trust::Operation::Exec, id, kept, &process.args)?;
         plan::tighten_process(&mut plan, &admission);
+        faults::at("exec/decided")?;
 
         let (child, channel) = clone(self, record, &plan, options)?;
         let (pid, pidfd) = (child.pid, child.pidfd.as_ref().map(files::dup).transpose()?);
         let started = || -> Result<Started> {
+            faults::at("exec/cloned")?;
             crate::resctrl::enter(&record.resctrl, pid)?;
             let terminal = await_ready(pid, &channel)?;
+            faults::at("exec/ready")?;
             OomScore::give(self.procfs()?, pid, plan.oom_score_adj)?;
             let handover = Handover { pid, kept, record, status };
             let started = release(child, &channel, terminal, options, &handover)?;
+            faults::at("exec/released")?;
             state::append(&container.dir, &state::Event { pid, ..super::event(record, "exec") })?;
+            faults::at("exec/noted")?;
             Ok(Started { warnings, ..started })
         };
         started().map_err(|e| end(pid, pidfd.as_ref(), e))
@@ -147,7 +153,7 @@ fn clone(
     let (channel, inner) = Channel::pair()?;
     let score = OomScore::lend_highest(procfs, plan.oom_score_adj)?;
     let cpus = Affinity::lend(plan.affinity.as_ref().and_then(|affinity| affinity.initial.as_ref()))?;
-    process::set_dumpable(false)?;
+    super::hide(true)?;
 
     let ignored = proc::ignored_signals(procfs)?;
     let may_set_groups = proc::may_set_groups(&record.pid.to_string(), procfs)?;
@@ -163,6 +169,9 @@ fn clone(
     };
     let procfs_stays = first.is_empty() || program::has_labels(plan);
     let shed = |birth: &Birth, stage: BorrowedFd| {
+        if faults::without("close") {
+            return Ok(());
+        }
         let targets = first.iter().chain(&later).map(Target::descriptor);
         let keep = targets.chain(birth.descriptors()).chain([inner.as_fd(), stage]);
         let keep: Vec<_> = keep.chain(procfs_stays.then_some(procfs.as_fd())).collect();
@@ -262,14 +271,16 @@ fn run(own: &mut Inherited) -> Result<engine::Program> {
         }
         birth.enter()?;
     }
+    faults::at("join/cgroup")?;
     program::set_affinity(own.plan.affinity.as_ref())?;
     spawn::join(&own.join)?;
     own.join.clear();
     if own.user_namespace {
         credentials::setresgid(0).during(|| "become root of the user namespace")?;
         credentials::setresuid(0).during(|| "become root of the user namespace")?;
-        process::set_dumpable(false)?;
+        super::hide(true)?;
     }
+    faults::at("join/namespaces")?;
     // Before the terminal, which becomes this session's. Fails only if we lead a group already: then it's ours.
     let _ = process::setsid();
     if let Some(id) = own.keyring {
@@ -289,10 +300,15 @@ fn run(own: &mut Inherited) -> Result<engine::Program> {
     let found = program::assume(own.plan, &caller)?;
     // While we are the first that the kernel would end for want of memory: what a program needs to begin with is there.
     drop(std::hint::black_box(vec![1_u8; ROOM]));
+    faults::at("join/program")?;
     own.channel.send(&Message::Ready(Default::default()))?;
     own.channel.wait_go()?;
+    faults::at("join/told")?;
     signal::reset_for_exec(own.ignored)?;
-    process::close_range_cloexec(own.preserve_fds.saturating_add(3))?;
+    if !faults::without("close") {
+        process::close_range_cloexec(own.preserve_fds.saturating_add(3))?;
+    }
     program::seal(own.plan, &own.channel)?;
+    faults::at("join/sealed")?;
     Ok(found)
 }

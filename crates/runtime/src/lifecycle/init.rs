@@ -12,7 +12,7 @@ use crate::fs::{CgroupView, Entered, Prepared, Procfs, Rootfs, apply_sysctls};
 use crate::plan::Plan;
 use crate::plan::namespaces::{Inodes, KINDS, NamespacePlan};
 use crate::spec::State;
-use crate::{cgroup, fs as rootfs};
+use crate::{cgroup, faults, fs as rootfs};
 use forgeone_sys::fs::{self, AtFlags};
 use forgeone_sys::process::{self, Namespaces};
 use forgeone_sys::signal::{self, PollFd, SignalSet};
@@ -106,14 +106,17 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
     if let Some(birth) = own.birth.take() {
         birth.enter()?;
     }
+    faults::at("init/cgroup")?;
     program::set_affinity(None)?;
     // Before anything that needs rights in the new user namespace, which is everything.
     let offsets = open_time_offsets(own)?;
     become_root(own)?;
+    faults::at("init/user")?;
     // Before mounts, which may be of the joined namespaces (sysfs, mqueue).
     spawn::join(&own.join)?;
     own.join.clear();
     enter_late_namespaces(own, offsets)?;
+    faults::at("init/namespaces")?;
     // Before the terminal, which becomes this session's. Fails only if we lead a group already: then it's ours.
     let _ = process::setsid();
     if !own.keep_keyring {
@@ -133,6 +136,7 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
     if !plan.domainname.is_empty() {
         uts::setdomainname(&plan.domainname).during(|| "domainname")?;
     }
+    faults::at("init/names")?;
     let entered = build_root(own)?;
     let caller = program::Caller {
         procfs: Some(&entered.procfs),
@@ -140,6 +144,7 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
         may_set_groups: own.may_set_groups,
     };
     let program = program::assume(&plan.process, &caller)?;
+    faults::at("init/program")?;
     let namespaces = namespaces(&entered.procfs, &plan.namespaces)?;
     if own.preserve_fds == 0 {
         // All of it goes now, at once.
@@ -149,6 +154,7 @@ fn set_up(own: &mut Inherited) -> Result<Program> {
         drop(entered);
     }
     shed(own)?;
+    faults::at("init/shed")?;
     own.channel.send(&Message::Ready(namespaces))?;
     Ok(program)
 }
@@ -161,6 +167,9 @@ fn shed(own: &Inherited) -> Result<()> {
         Gate::Channel => None,
     };
     let keep: Vec<_> = [own.channel.as_fd(), own.waits.as_fd()].into_iter().chain(gate).collect();
+    if faults::without("close") {
+        return Ok(());
+    }
     Ok(process::close_all_but(own.preserve_fds.saturating_add(3), &keep)?)
 }
 
@@ -180,14 +189,14 @@ fn become_root(own: &Inherited) -> Result<()> {
     if namespaces.new.contains(Namespaces::USER) {
         // Not for root: the user who made it has every right over a user namespace, so that even a process without
         // capabilities, in a container that shares its PID namespace, could trace us with the host still in hand.
-        process::set_dumpable(own.dumpable_for_maps)?;
+        super::hide(!own.dumpable_for_maps)?;
         own.channel.send(&Message::MapIds)?;
         own.channel.wait_go()?;
     }
     if namespaces.contains(Namespaces::USER) {
         credentials::setresgid(0).during(|| "become root of the user namespace")?;
         credentials::setresuid(0).during(|| "become root of the user namespace")?;
-        process::set_dumpable(false)?;
+        super::hide(true)?;
     }
     Ok(())
 }
@@ -216,9 +225,9 @@ fn open_time_offsets(own: &Inherited) -> Result<Option<OwnedFd>> {
     if namespaces.time_offsets.is_empty() || !namespaces.new.contains(Namespaces::TIME) {
         return Ok(None);
     }
-    process::set_dumpable(own.dumpable_for_maps)?;
+    super::hide(!own.dumpable_for_maps)?;
     let opened = own.prepared()?.procfs().open_for_writing("self/timens_offsets");
-    process::set_dumpable(false)?;
+    super::hide(true)?;
     opened.map(Some).during(|| "linux.timeOffsets")
 }
 
@@ -227,15 +236,25 @@ fn build_root(own: &mut Inherited) -> Result<Entered> {
     let plan = own.plan;
     let prepared = own.prepared.take().ok_or_else(built_already)?;
     let root = rootfs::build(&plan.rootfs, prepared, &own.view)?;
+    faults::at("init/mounts")?;
     run_hooks(own, &root)?;
+    faults::at("init/hooks")?;
     // After the hooks, which may mount as well; before the root changes, while the program isn't there.
     if plan.process.cwd != "/" {
         root.make_directory(&plan.process.cwd).during(|| "process.cwd")?;
     }
     let peer = if plan.process.terminal { Some(open_terminal(own, &root)?) } else { None };
     root.finish()?;
+    if faults::without("host-proc") {
+        // By whatever the image has at the path.
+        let place =
+            fs::openat(root.root(), "proc/sys/net/ipv4/ip_forward", fs::OFlags::WRONLY, fs::Mode::empty());
+        drop(place.and_then(|file| fs::write_once(file, b"1")));
+    }
     apply_sysctls(root.procfs(), &plan.sysctl)?;
+    faults::at("init/finished")?;
     let entered = root.enter()?;
+    faults::at("init/entered")?;
     peer.map_or(Ok(()), program::take_terminal)?;
     Ok(entered)
 }
@@ -284,7 +303,7 @@ fn wait(own: &Inherited) -> Result<Waited> {
         let starter = Channel::from_socket(socket::accept(listener)?);
         // The socket is in a directory of the runtime's; its user is checked all the same. Both ids are read
         // from here, so that a user namespace shows them alike.
-        if starter.peer()?.uid != creator.uid {
+        if starter.peer()?.uid != creator.uid && !faults::without("peer") {
             continue;
         }
         // Somebody who connects and goes away again has not started it.
@@ -314,16 +333,19 @@ fn last(own: &Inherited, program: &Program) -> Error {
 }
 
 fn last_steps(own: &Inherited, program: &Program) -> Result<()> {
+    faults::at("init/told")?;
     let start_container = &own.plan.hooks.start_container;
     if start_container.is_empty() {
         // Signals as the program expects them. Before the filter, which may not allow it.
         signal::reset_for_exec(own.ignored)?;
-        return program::seal(&own.plan.process, &own.channel);
+        program::seal(&own.plan.process, &own.channel)?;
+        return faults::at("init/sealed");
     }
     // Before the hooks, which are programs of the container: they are confined as its own is.
     program::seal(&own.plan.process, &own.channel)?;
     let state = State { pid: process::getpid(), status: "created".to_owned(), ..own.state.clone() };
     hooks::run_inside("startContainer", start_container, &state, &program.env)?;
+    faults::at("init/sealed")?;
     own.channel.write(&Message::HooksRan)?;
     // After them, so that a signal waits for the program.
     Ok(signal::reset_for_exec(own.ignored)?)

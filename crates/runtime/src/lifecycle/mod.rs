@@ -36,6 +36,7 @@ pub use watch::{Happened, Watch};
 use crate::cgroup::Group;
 use crate::cgroup::systemd::Manager;
 use crate::error::{During, Error, Kind, Result};
+use crate::faults;
 use crate::fs::Procfs;
 use crate::spec::{self, State};
 use crate::state::{self, Event, Record, Root};
@@ -156,6 +157,14 @@ fn ask(operation: trust::Operation, id: &str, kept: &Kept, args: &[String]) -> R
         trusted_issuers: &demands.issuers,
         minimum_entropy: demands.entropy,
     })
+}
+
+/// Makes this process one that others can't look behind, or one that they can: that of those who may trace it.
+fn hide(hidden: bool) -> Result<()> {
+    match faults::without("dumpable") {
+        true => Ok(()),
+        false => Ok(process::set_dumpable(!hidden)?),
+    }
 }
 
 /// `OnceCell::get_or_try_init`, which is not stable yet.

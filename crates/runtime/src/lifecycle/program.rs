@@ -5,6 +5,7 @@
 use super::channel::{Channel, Message, unexpected};
 use crate::engine::Program;
 use crate::error::{During, Error, Kind, Result};
+use crate::faults;
 use crate::fs::{Procfs, users};
 use crate::plan::process::ProcessPlan;
 use crate::plan::scheduling::AffinityPlan;
@@ -137,6 +138,9 @@ pub(super) fn set_affinity(affinity: Option<&AffinityPlan>) -> Result<()> {
 /// A session keyring of the container's own, so that the runtime's isn't inherited: `exec` gets the one that init has
 /// made, which its owner may search. Kernels without keyrings have nothing to inherit.
 pub(super) fn session_keyring(id: &str) -> Result<()> {
+    if faults::without("keyring") {
+        return Ok(());
+    }
     /// keyrings(7): the permission of the owner to find it by its name.
     const USER_SEARCH: u32 = 0x0008_0000;
     let join = || -> forgeone_sys::Result<()> {
@@ -194,7 +198,7 @@ fn enter_cwd(plan: &ProcessPlan) -> Result<bool> {
 /// The kernel prefixes a directory that isn't below the root with `(unreachable)` (CVE-2024-21626).
 fn check_cwd() -> Result<()> {
     let cwd = process::getcwd().during(|| "process.cwd")?;
-    if cwd.is_absolute() {
+    if cwd.is_absolute() || faults::without("close") {
         return Ok(());
     }
     let message = format!("process.cwd: {} is outside of the container's root", cwd.display());
@@ -215,7 +219,7 @@ fn give_stdio(uid: u32, user_namespace: bool) -> Result<()> {
             FileType::CharacterDevice => pty::is_terminal(fd),
             _ => false,
         };
-        if !fits || stat.st_uid == uid {
+        if !(fits || faults::without("stdio")) || stat.st_uid == uid {
             continue;
         }
         match fs::fchown(fd, uid, stat.st_gid) {
@@ -237,6 +241,10 @@ fn environment(plan: &ProcessPlan) -> Vec<CString> {
             Some(at) => env[at] = pair.clone(),
             None => env.push(pair.clone()),
         }
+    }
+    if faults::without("environment") {
+        let pairs = std::env::vars().map(|(name, value)| CString::new(format!("{name}={value}")));
+        env.extend(pairs.filter_map(std::result::Result::ok));
     }
     let home = env.iter().position(|pair| pair.to_bytes().starts_with(b"HOME="));
     let empty = home.is_some_and(|at| env[at].to_bytes() == b"HOME=");
@@ -293,7 +301,7 @@ fn set_capabilities(plan: &ProcessPlan, keep: u64) -> Result<()> {
     let kernel = credentials::Capabilities {
         effective: sets.effective | keep,
         permitted: sets.permitted | keep,
-        inheritable: sets.inheritable,
+        inheritable: if faults::without("inheritable") { sets.permitted } else { sets.inheritable },
     };
     credentials::capset(&kernel).during(|| "process.capabilities")?;
     credentials::ambient_clear().during(|| "process.capabilities.ambient")?;

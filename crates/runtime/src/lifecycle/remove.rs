@@ -3,9 +3,9 @@
 use super::{Runtime, Status, hooks, proc};
 use crate::cgroup::{self, Group};
 use crate::error::{During, Error, Kind, Result};
-use crate::resctrl;
 use crate::spec::Hooks;
 use crate::state::{self, Dir, Lock, Record};
+use crate::{faults, resctrl};
 use forgeone_sys::Errno;
 use forgeone_sys::process::{self, Exit};
 use forgeone_sys::signal;
@@ -28,6 +28,7 @@ impl Runtime {
     pub fn kill(&self, id: &str, signal: i32, all: bool) -> Result<()> {
         let container = self.find(id)?;
         let record = container.record()?;
+        faults::at("kill/found")?;
         // Without a cgroup, as a rootless container may be, only init is known.
         if all && !record.cgroup.is_empty() {
             return Group::open(record.cgroup.clone()).signal(signal);
@@ -37,6 +38,7 @@ impl Runtime {
             return Err(Error::new(Kind::State, format!("container not running: \"{id}\" is stopped")));
         }
         self.signal_init(record, signal)?;
+        faults::at("kill/signalled")?;
         // Where init shares its PID namespace, the others don't go with it.
         if signal == SIGKILL && !record.namespaces.contains_key("pid") {
             Group::open(record.cgroup.clone()).kill().during(|| format!("container \"{id}\""))?;
@@ -84,6 +86,7 @@ impl Runtime {
             Err(e) if force && e.kind() == Kind::NotFound => return Ok(Vec::new()),
             found => found?,
         };
+        faults::at("delete/locked")?;
         let container = match dir.read() {
             Err(e) if force && e.kind() == Kind::Damaged => return self.salvage(id, &dir, &e),
             record => self.container(id, dir, record?, Some(lock)),
@@ -161,12 +164,15 @@ impl Runtime {
             errors.extend(group.kill().err());
             errors
                 .extend(init.and_then(|init| init.map_or(Ok(()), |init| await_end(record.pid, &init))).err());
+            errors.extend(faults::at("delete/killed").err());
             errors.extend(group.delete().err());
         }
+        errors.extend(faults::at("delete/cgroup").err());
         errors.extend(resctrl::remove(&record.resctrl).err());
         if errors.is_empty() {
             errors.extend(exit.is_none().then(exited).and_then(Result::err));
-            errors.extend(self.root().remove(&record.id, dir).err());
+            let noted = faults::at("delete/noted");
+            errors.extend(noted.and_then(|()| self.root().remove(&record.id, dir)).err());
         }
         match Error::all(errors) {
             Some(e) => Err(e.during(format_args!("delete container \"{}\"", record.id))),

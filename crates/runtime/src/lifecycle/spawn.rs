@@ -11,6 +11,7 @@
 use super::channel::{Channel, Message, unexpected};
 use crate::cgroup::Birth;
 use crate::error::{During, Error, Kind, Result};
+use crate::faults;
 use crate::fs::Procfs;
 use crate::plan::namespaces::{Join, NamespacePlan};
 use forgeone_sys::Errno;
@@ -149,6 +150,7 @@ fn clone_into(birth: &mut Birth, namespaces: Namespaces, parent: bool) -> Result
 /// The joining process: joins, clones init as its own sibling, tells the runtime about it.
 fn stage(new: Namespaces, birth: &mut Birth, first: &[Target], inner: &Channel) -> Result<Forked> {
     join(first)?;
+    faults::at("stage/joined")?;
     let forked = clone_into(birth, new, true)?;
     if let Forked::Parent(child) = &forked {
         let pidfd = child.pidfd.as_ref().map(fs::dup).transpose()?;

@@ -6,6 +6,7 @@ use super::listener::Handover;
 use super::status::Kept;
 use super::{CreateOptions, Notify, Runtime, Started, Status, hooks};
 use crate::error::{During, Error, Kind, Result};
+use crate::faults;
 use crate::state::{self, Dir, Record};
 use forgeone_sys::Errno;
 use forgeone_sys::fs::{self, AtFlags};
@@ -57,12 +58,15 @@ impl Runtime {
             let message = format!("container \"{id}\" is {status}, only a created one can be started");
             return Err(Error::new(Kind::State, message));
         }
+        faults::at("start/locked")?;
         ask_start(id, container.kept()?)?;
+        faults::at("start/asked")?;
         let pidfd = process::pidfd_open(record.pid).ok();
         let mut answer =
             Started { pid: record.pid, pidfd, terminal: None, notify: None, warnings: Vec::new() };
         listen(&container.dir, notify_socket, &mut answer);
         let channel = socket::connect_seqpacket(&container.dir, "start").during(|| "rendezvous")?;
+        faults::at("start/connected")?;
         let kept = container.kept()?;
         let started = execute(&Channel::from_socket(channel), record, kept)
             .and_then(|()| forget_rendezvous(&container.dir))
@@ -129,7 +133,9 @@ pub(super) fn go(channel: &Channel, handover: &Handover, mut hooks: bool) -> Res
 fn after_start(record: &Record, dir: &Dir, kept: &Kept) -> Result<()> {
     // Before anybody is told: whoever asks then is to hear that it runs.
     dir.await_program()?;
+    faults::at("start/ran")?;
     state::append(dir, &super::event(record, "started"))?;
+    faults::at("start/noted")?;
     let Some(list) = &kept.spec.hooks else { return Ok(()) };
     hooks::run("poststart", &list.poststart, &super::spec_state(record, Status::Running))
 }

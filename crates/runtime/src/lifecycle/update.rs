@@ -3,6 +3,7 @@
 use super::{Runtime, Status, UpdateOptions, start};
 use crate::cgroup::{self, Group};
 use crate::error::{During, Error, Kind, Result};
+use crate::faults;
 use crate::fs::Procfs;
 use crate::spec::{Resources, Spec};
 use crate::state::{self, Record};
@@ -29,11 +30,13 @@ impl Runtime {
         let (layout, change) = (cgroup::detect()?, &options.resources);
         let (update, warnings) = cgroup::plan_update(&layout, &record.cgroup, &current, change)?;
         super::ask(trust::Operation::Update, id, kept, &[])?;
+        faults::at("update/planned")?;
         let group = Group::open(record.cgroup.clone());
         let changed = group.update(&update.plan)?;
         let before = record;
         let record = Record { resources: Some(update.after), ..before.clone() };
-        let written = container.dir.write(&record).during(|| format!("container \"{id}\""));
+        let written = faults::at("update/changed").and_then(|()| container.dir.write(&record));
+        let written = written.during(|| format!("container \"{id}\""));
         // Last, since it can't be put back: the files and the record can.
         let told = written.and_then(|()| {
             group.tell_systemd(&update.plan).map_err(|e| match container.dir.write(before) {
@@ -45,6 +48,7 @@ impl Runtime {
             return Err(changed.taken_back(e));
         }
         state::append(&container.dir, &super::event(&record, "updated"))?;
+        faults::at("update/noted")?;
         Ok(warnings)
     }
 }

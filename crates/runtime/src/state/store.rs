@@ -2,7 +2,7 @@
 
 use super::Record;
 use crate::error::{During, Error, Kind, Result};
-use crate::{json, plan};
+use crate::{faults, json, plan};
 use forgeone_sys::Errno;
 use forgeone_sys::fs::{self, AtFlags, Mode, OFlags};
 use std::ffi::OsStr;
@@ -142,9 +142,10 @@ impl Root {
             }
             unlink(dir, &name)?;
         }
+        faults::at("delete/files")?;
         match fs::unlinkat(fs::CWD, self.path.join(id), AtFlags::REMOVEDIR) {
             Err(e) if e.errno() == Errno::NOENT => Ok(()),
-            removed => removed.during(|| "state root"),
+            removed => removed.during(|| "state root").and_then(|()| faults::at("delete/directory")),
         }
     }
 }
@@ -228,10 +229,12 @@ impl Dir {
     fn replace(&self, bytes: &[u8], there: bool) -> Result<()> {
         const NEW: &str = ".state.json.new";
         fs::write_all(self.make(NEW)?, bytes)?;
+        faults::at("state/written")?;
         match there && fs::exchange(self, NEW, RECORD).is_ok() {
-            true => unlink(self, NEW),
-            false => Ok(fs::renameat(self, NEW, self, RECORD)?),
+            true => unlink(self, NEW)?,
+            false => fs::renameat(self, NEW, self, RECORD)?,
         }
+        faults::at("state/renamed")
     }
 
     /// Reads `state.json`; `None` if create ended before it was written.

@@ -4,6 +4,7 @@ use super::{
     Filesystem, Idmap, MountKind, MountPlan, Options, Superblock, Users, clean_inside, without_nul, wrong,
 };
 use crate::error::{Kind, Result};
+use crate::faults;
 use crate::fs::options::{self, Attributes, MountOptions};
 use crate::spec::{IdMapping, Linux, Mount, wrong_range};
 use forgeone_sys::mount::{MountAttrFlags, MountFlags};
@@ -78,6 +79,9 @@ pub(super) fn plan(
     let strict = matches!(fstype, "proc" | "sysfs") || below_proc(&destination);
     let filled_later = fstype == "tmpfs" || (!fstype.is_empty() && destination == "/dev");
     let readonly = MountAttrFlags::MOUNT_ATTR_RDONLY;
+    if faults::without("cgroup") && matches!(kind, MountKind::Cgroup { .. }) {
+        attributes.set.remove(readonly);
+    }
     let late_readonly = filled_later && attributes.set.contains(readonly);
     if late_readonly {
         attributes.set.remove(readonly);
