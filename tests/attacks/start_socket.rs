@@ -40,9 +40,8 @@ fn the_start_socket_is_its_owners_alone() {
         command.args(&nobody[1..]).arg(knock).arg("start").arg(&socket).stdin(Stdio::null());
         let knocked = door.finish(&mut command);
         assert_eq!(knocked.code, 0, "{}", knocked.stderr);
-        // It has said the word, and waited until the other side hung up.
-        let answers = &knocked.json()["answers"];
-        assert_eq!((&answers["connect"], &answers["say"]), (&json!(["ok"]), &json!(["ok"])));
+        // It was heard, or init had hung up already; either way it waited until nobody was there.
+        assert_eq!(knocked.json()["answers"]["connect"], json!(["ok"]));
         assert_eq!(door.status(&id), "created");
     });
 }
