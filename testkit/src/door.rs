@@ -242,17 +242,19 @@ pub fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
 }
 
 /// Does what is a matter of luck `rounds` times, or as often as half a minute allows on a busy machine, and on until it
-/// has succeeded once; panics after four minutes without that.
+/// has succeeded once; panics after four minutes without that. With `make soak` all of it is so many times more.
 #[track_caller]
 pub fn repeatedly(rounds: u32, mut attempt: impl FnMut(u32) -> bool) {
     let start = Instant::now();
     let mut succeeded = false;
+    let factor = crate::soak::rounds(1) as u32;
     for round in 0.. {
-        let enough = round >= rounds || start.elapsed() > Duration::from_secs(30);
+        let enough =
+            round >= rounds.saturating_mul(factor) || start.elapsed() > Duration::from_secs(30) * factor;
         if enough && succeeded {
             return;
         }
-        assert!(!enough || start.elapsed() < 2 * LIMIT, "not once in {round} rounds");
+        assert!(!enough || start.elapsed() < 2 * LIMIT * factor, "not once in {round} rounds");
         succeeded |= attempt(round);
     }
 }

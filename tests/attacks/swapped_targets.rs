@@ -3,28 +3,29 @@
 
 use super::{Host, bind, everywhere, picture, run, tmpfs, without_mounts};
 use serde_json::json;
-use testkit::{Bundle, Door, Swap, figure, rounds};
+use testkit::{Bundle, Door, Swap, figure, repeatedly};
 
-/// How many of `tries` runs were started while somebody swapped; those that weren't have said why.
-fn swapped(door: &Door, bundle: &Bundle, swap: &Swap, tries: u64, refused: &[&str]) -> u64 {
-    let mut started = 0;
+/// How many runs there were while somebody swapped, and how many of them started; those that weren't have said why.
+fn swapped(door: &Door, bundle: &Bundle, swap: &Swap, tries: u32, refused: &[&str]) -> (u64, u64) {
+    let (mut tried, mut started) = (0, 0);
     swap.meanwhile(|| {
-        for _ in 0..tries {
+        repeatedly(tries, |_| {
             let output = run(door, bundle);
-            match output.code {
-                0 => started += 1,
-                _ => assert!(refused.iter().any(|why| output.stderr.contains(why)), "{}", output.stderr),
-            }
-        }
+            let why = refused.iter().any(|why| output.stderr.contains(why));
+            assert!(output.code == 0 || why, "{}", output.stderr);
+            started += u64::from(output.code == 0);
+            tried += 1;
+            output.code == 0
+        });
     });
-    started
+    (tried, started)
 }
 
 /// A volume that another container has as well.
 #[test]
 fn a_volume_that_is_swapped_under_a_starting_container_leads_nowhere() {
     let mut counted = (0, 0);
-    let all = rounds(500);
+    let all = 500;
     let counts = std::cell::RefCell::new(&mut counted);
     everywhere(|door| {
         // Fewer on the other ways, which are slower.
@@ -41,11 +42,10 @@ fn a_volume_that_is_swapped_under_a_starting_container_leads_nowhere() {
             })
             .args(["true"]);
         let door = door();
-        let started = swapped(&door, &bundle, &swap, tries, &["mounts["]);
-        assert!(started > 0, "none was ever started");
+        let (tried, started) = swapped(&door, &bundle, &swap, tries, &["mounts["]);
         assert_eq!(picture(host.path()), before);
         let mut counts = counts.borrow_mut();
-        counts.0 += tries;
+        counts.0 += tried;
         counts.1 += started;
     });
     figure(format_args!("{} rounds, {} started, nothing on the host was touched", counted.0, counted.1));
@@ -56,7 +56,7 @@ fn a_volume_that_is_swapped_under_a_starting_container_leads_nowhere() {
 fn a_root_file_system_that_is_swapped_under_a_starting_container_leads_nowhere() {
     let mut counted = (0, 0);
     let counts = std::cell::RefCell::new(&mut counted);
-    let all = rounds(60);
+    let all = 60;
     everywhere(|door| {
         let tries = if counts.borrow().0 == 0 { all } else { all / 4 };
         for name in ["dev", "proc", "etc", "work"] {
@@ -71,10 +71,10 @@ fn a_root_file_system_that_is_swapped_under_a_starting_container_leads_nowhere()
             let swap = Swap::new(&bundle.rootfs(), name, host.path());
             let door = door();
             let said = ["/dev", "/proc", "mounts[", "/etc", "process.cwd", "linux.", "mount"];
-            let started = swapped(&door, &bundle, &swap, tries, &said);
+            let (tried, started) = swapped(&door, &bundle, &swap, tries, &said);
             assert_eq!(picture(host.path()), before, "{name}");
             let mut counts = counts.borrow_mut();
-            counts.0 += tries;
+            counts.0 += tried;
             counts.1 += started;
         }
     });

@@ -6,7 +6,7 @@ use serde_json::json;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use testkit::{Bundle, Temp, programs, rounds};
+use testkit::{Bundle, Temp, programs, repeatedly};
 
 /// CVE-2016-9962: those who share its PID namespace can't look into an init that waits, and through it at the host.
 #[test]
@@ -64,13 +64,12 @@ fn an_exec_that_is_watched_by_a_tracer_shows_nothing_of_the_host() {
         fs::copy(programs::attacker(), bundle.rootfs().join("attacker")).unwrap();
         let door = door();
         let id = door.id("traced");
-        door.ok(["create", "--bundle", dir(&bundle), &id]);
-        let output = door.ok(["run", "--detach", "--bundle", dir(&bundle), &door.id("x")]);
-        let id = door.containers().into_iter().find(|other| *other != id).unwrap();
-        for round in 0..rounds(100) {
+        let output = door.ok(["run", "--detach", "--bundle", dir(&bundle), &id]);
+        repeatedly(100, |round| {
             let user = if round % 2 == 0 { "0" } else { "1000" };
             door.ok(["exec", "--user", user, &id, "true"]);
-        }
+            !output.stdout_now().is_empty()
+        });
         fs::write(bundle.rootfs().join("tmp/stop"), "").unwrap();
         door.await_status(&id, "stopped");
         let seen: Value = serde_json::from_str(&output.stdout_now()).unwrap();
