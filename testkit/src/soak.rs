@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `FORGEONE_TEST_SOAK` | a factor for the rounds; `make soak` sets it |
 //! | `FORGEONE_TEST_SEED` | the seed that a test has told, to do the same again |
-//! | `FORGEONE_FIGURES` | the file to which figures are appended; the suite prints them in its summary |
+//! | `FORGEONE_TEST_FIGURES` | the file to which figures are appended; the suite prints them in its summary |
 
 use crate::skip::running_test;
 use std::fmt::Display;
@@ -13,7 +13,7 @@ use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The variable that names the file of figures.
-pub const FIGURES: &str = "FORGEONE_FIGURES";
+pub const FIGURES: &str = "FORGEONE_TEST_FIGURES";
 
 /// How often something is to be tried: `usual` times, or as many times more as `make soak` wants.
 pub fn rounds(usual: u64) -> u64 {
