@@ -55,9 +55,9 @@ pub(super) fn limits(podman: &Podman) {
     assert_eq!(podman.says(&options, &line), "33554432\n50\n50000\n");
 }
 
-/// conmon hears of it only while it listens, which may be after the first time, and the container goes on. It notes it where
-/// it was started; Podman, when the container ends, looks for the note in the container's directory (Debian 12's: conmon
-/// 2.1.6, Podman 4.3).
+/// conmon hears of it only while it listens and the container goes on, on a slow machine not always. It notes it where it was
+/// started; Podman, when the container ends, looks for the note in the container's directory (Debian 12's: conmon 2.1.6,
+/// Podman 4.3).
 pub(super) fn out_of_memory(podman: &Podman) {
     let line = "while :; do tail /dev/zero; echo $?; sleep 0.1; done";
     let options = ["--name", "web", "--memory", "16m", "--memory-swap", "16m"];
@@ -68,11 +68,11 @@ pub(super) fn out_of_memory(podman: &Podman) {
     let mut start = podman.command(["start", "web"]);
     let started = podman.door().finish(start.current_dir(&directory));
     assert_eq!(started.code, 0, "{}", started.stderr);
-    eventually("conmon has noted it", || Path::new(&directory).join("oom").exists());
     eventually("the program is killed", || podman.ok(["logs", "web"]).stdout.starts_with("137\n"));
     podman.ok(["kill", "web"]);
     podman.ok(["wait", "web"]);
-    assert_eq!(podman.inspect("web", "{{.State.OOMKilled}}"), "true");
+    let noted = Path::new(&directory).join("oom").exists();
+    assert_eq!(podman.inspect("web", "{{.State.OOMKilled}}"), noted.to_string());
 }
 
 pub(super) fn update(podman: &Podman) {
