@@ -4,7 +4,7 @@ use super::Podman;
 use crate::client::Client;
 use crate::group;
 use std::path::Path;
-use testkit::{eventually, privileged};
+use testkit::{eventually, privileged, skip};
 
 #[test]
 fn podmans_limits_are_the_cgroups() {
@@ -15,7 +15,7 @@ fn podmans_limits_are_the_cgroups() {
 #[test]
 fn podman_sees_that_memory_ran_out() {
     let Some(podman) = Podman::new().filter(|_| has_controllers()) else { return };
-    out_of_memory(&podman);
+    skip_unless_noted(out_of_memory(&podman));
 }
 
 #[test]
@@ -55,10 +55,10 @@ pub(super) fn limits(podman: &Podman) {
     assert_eq!(podman.says(&options, &line), "33554432\n50\n50000\n");
 }
 
-/// conmon hears of it only while it listens and the container goes on, on a slow machine not always. It notes it where it was
-/// started; Podman, when the container ends, looks for the note in the container's directory (Debian 12's: conmon 2.1.6,
-/// Podman 4.3).
-pub(super) fn out_of_memory(podman: &Podman) {
+/// Whether conmon has noted it at all, which Podman then has to see. conmon hears of it only while it listens and the
+/// container goes on, on a slow machine not always. It makes its note where it was started; Podman, when the container ends,
+/// looks for it in the container's directory, and removes it (Debian 12's: conmon 2.1.6, Podman 4.3).
+pub(super) fn out_of_memory(podman: &Podman) -> bool {
     let line = "while :; do tail /dev/zero; echo $?; sleep 0.1; done";
     let options = ["--name", "web", "--memory", "16m", "--memory-swap", "16m"];
     let mut words = podman.run_words(&options, &["sh", "-c", line]);
@@ -68,11 +68,21 @@ pub(super) fn out_of_memory(podman: &Podman) {
     let mut start = podman.command(["start", "web"]);
     let started = podman.door().finish(start.current_dir(&directory));
     assert_eq!(started.code, 0, "{}", started.stderr);
-    eventually("the program is killed", || podman.ok(["logs", "web"]).stdout.starts_with("137\n"));
+    let noted = || Path::new(&directory).join("oom").exists();
+    let killed = || podman.ok(["logs", "web"]).stdout.matches("137\n").count();
+    eventually("programs are killed", || killed() >= if noted() { 1 } else { 10 });
+    let noted = noted();
     podman.ok(["kill", "web"]);
     podman.ok(["wait", "web"]);
-    let noted = Path::new(&directory).join("oom").exists();
-    assert_eq!(podman.inspect("web", "{{.State.OOMKilled}}"), noted.to_string());
+    assert!(!noted || podman.inspect("web", "{{.State.OOMKilled}}") == "true");
+    noted
+}
+
+/// Says so where conmon has missed it.
+pub(super) fn skip_unless_noted(noted: bool) {
+    if !noted {
+        skip("conmon has not noted that memory ran out, ten times");
+    }
 }
 
 pub(super) fn update(podman: &Podman) {
