@@ -31,8 +31,14 @@
 //! ```
 //!
 //! # Features
-//! `yaml` and `toml`, both on by default; JSON is always there.
+//! All on by default; JSON is always there.
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `yaml`, `toml` | files in these formats |
+//! | `schema` | [`config_schema`]: the JSON Schema of files |
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 mod diff;
 mod document;
@@ -42,6 +48,8 @@ pub mod loader;
 mod merge;
 mod model;
 pub mod saver;
+#[cfg(feature = "schema")]
+mod schema;
 mod suggest;
 pub mod validator;
 mod version;
@@ -57,6 +65,8 @@ pub use model::{
     NetworkMode, Period, PortMapping, PortProtocol, ResourceLimits, RestartPolicy, Secret, Ulimit, Volume,
 };
 pub use saver::{config_to_string, config_to_variables, save_config_to_env, save_config_to_file};
+#[cfg(feature = "schema")]
+pub use schema::config_schema;
 pub use validator::{
     check_config, check_config_on, strict, validate_config, validate_image_format, validate_minimum_entropy,
     validate_mounts, validate_network_config, validate_resource_limits, validate_volumes, Finding, Host,

@@ -126,6 +126,14 @@ fn diff_tells_changes_and_a_patch() {
 }
 
 #[test]
+fn schema_is_for_editors() {
+    let place = Place::new();
+    let schema: serde_json::Value = serde_json::from_str(&place.ok(&["schema"])).unwrap();
+    assert_eq!(schema["properties"]["image"]["type"], "string");
+    assert_eq!(place.config(&["schema", "a.yaml"]).0, 1);
+}
+
+#[test]
 fn wrong_words_are_named() {
     let place = Place::new();
     for (words, status, message) in [

@@ -93,6 +93,11 @@ const NOT_IN_THE_DOOR: &[&str] = &[
     "prost*",
     "protobuf*",
     "redb",
+    "schemars*",
+    "jsonschema*",
+    "minijinja*",
+    "age*",
+    "cel*",
     "pathrs",
     "*-sys",
 ];

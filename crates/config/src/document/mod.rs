@@ -191,6 +191,11 @@ impl Document {
         decode::decode(&self.root).map_err(|fault| self.error(fault))
     }
 
+    /// The same as JSON, without places. An infinite number, which JSON hasn't, is `null`.
+    pub fn to_value(&self) -> serde_json::Value {
+        self.root.to_value()
+    }
+
     /// Where the value at a path such as `network.ports[2].host_port` stands, or what there is of the way to it.
     pub fn place_of(&self, path: &str) -> Place {
         place(&self.text, self.root.find(path).at)
@@ -209,6 +214,24 @@ impl Document {
 }
 
 impl Node {
+    fn to_value(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            // Readers make numbers that fit one of them.
+            Value::Int(number) => match u64::try_from(*number) {
+                Ok(number) => number.into(),
+                Err(_) => i64::try_from(*number).unwrap_or_default().into(),
+            },
+            Value::Float(number) => (*number).into(),
+            Value::Text(text) => text.as_str().into(),
+            Value::List(items) => items.iter().map(Self::to_value).collect(),
+            Value::Map(entries) => {
+                entries.iter().map(|entry| (entry.key.clone(), entry.node.to_value())).collect()
+            }
+        }
+    }
+
     /// The value at a path, or the last one on the way to it that exists.
     fn find(&self, path: &str) -> &Self {
         let mut node = self;

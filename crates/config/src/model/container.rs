@@ -86,6 +86,7 @@ macro_rules! container_config {
     ($( $(#[doc = $doc:literal])* $kind:ident $(($serialize:literal))? $name:ident: $type:ty, )*) => {
         /// What a container is asked to be. Absent fields are the image's, or the runtime's default.
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
         pub struct ContainerConfig {
             /// The image: a reference of a registry (`nginx:1.27`), an absolute path, or `oci:`, `oci-archive:`,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a container may use; absent means unlimited.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ResourceLimits {
     /// CPU time, in cores: `0.5` is half of one core's time.
@@ -22,6 +23,7 @@ pub struct ResourceLimits {
 
 /// What executes the container's program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ExecMode {
     /// The kernel, as a process in the sandbox.
@@ -37,6 +39,7 @@ pub enum ExecMode {
 
 /// Both values of a limit of getrlimit(2), in that limit's unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ulimit {
     /// What holds until the program raises it.

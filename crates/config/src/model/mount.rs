@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 /// Something that is mounted inside the container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Mount {
     /// Path on the host (bind), name (volume), file-system type (custom); for tmpfs a name that is shown, or nothing.
@@ -26,6 +27,7 @@ pub struct Mount {
 
 /// What a [`Mount`] mounts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum MountType {
     /// A file or directory of the host.
@@ -41,6 +43,7 @@ pub enum MountType {
 
 /// A named volume, made where there is none yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Volume {
     /// Its name on this machine.
@@ -57,6 +60,7 @@ pub struct Volume {
 
 /// A device of the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Device {
     /// Its path on the host.
@@ -71,6 +75,7 @@ pub struct Device {
 
 /// A secret: where it comes from, never the secret itself. One of `file` and `environment` is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Secret {
     /// Its name: a word.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 /// How the container is connected, and under which names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
     /// Whose network it is. Files always say it, so that a change of the rest never changes it unseen.
@@ -44,6 +45,7 @@ pub struct NetworkConfig {
 
 /// Whose network the container has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum NetworkMode {
     /// Its own, on a bridge of the host.
@@ -61,6 +63,7 @@ pub enum NetworkMode {
 
 /// A port of the host that leads to one inside.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PortMapping {
     /// On the host.
@@ -77,6 +80,7 @@ pub struct PortMapping {
 
 /// A transport protocol that has ports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PortProtocol {
     /// Transmission Control Protocol.

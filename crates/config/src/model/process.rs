@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 /// A program that tells whether the container works: exit status 0 means that it does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HealthCheck {
     /// The program and its arguments. Empty switches off what the image has.

@@ -7,6 +7,7 @@ mod diff;
 mod environment;
 mod files;
 mod merge;
+mod schema;
 mod table;
 mod texts;
 mod version;

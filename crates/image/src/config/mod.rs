@@ -2,6 +2,7 @@
 
 mod diff;
 mod merge;
+mod schema;
 mod show;
 mod validate;
 
@@ -49,6 +50,13 @@ const COMMANDS: &[Command] = &[
         help: diff::HELP,
         failure: 2,
         run: diff::run,
+    },
+    Command {
+        name: "schema",
+        about: "show the JSON Schema of configurations, for editors",
+        help: schema::HELP,
+        failure: 1,
+        run: schema::run,
     },
 ];
 
