@@ -68,6 +68,11 @@ impl Error {
         Self { message, ..self }
     }
 
+    /// The same failure, with more said behind it.
+    pub(crate) fn followed(self, what: impl fmt::Display) -> Self {
+        Self { message: format!("{}{what}", self.message), ..self }
+    }
+
     /// What sort of failure it is.
     pub fn kind(&self) -> Kind {
         self.kind

@@ -36,6 +36,7 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | `yaml`, `toml` | files in these formats |
+//! | `templates` | [`render_template`]: configurations with names that get their values later |
 //! | `schema` | [`config_schema`]: the JSON Schema of files |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -46,6 +47,7 @@ pub mod environment;
 mod error;
 pub mod loader;
 mod merge;
+mod migrate;
 mod model;
 pub mod saver;
 #[cfg(feature = "schema")]
@@ -57,14 +59,19 @@ mod version;
 pub use diff::{diff_configs, json_patch, Change};
 pub use document::{Document, Format};
 pub use error::{Error, Kind, Place, Result};
-pub use loader::load_document_from_file;
 pub use loader::{load_config_from_env, load_config_from_file, load_config_from_variables, parse_config};
+#[cfg(feature = "templates")]
+pub use loader::{load_config_from_template, load_values_from_file, render_template};
+pub use loader::{load_document_from_file, read_text_from_file};
 pub use merge::merge_configs;
+pub use migrate::{migrate_text, Migration};
 pub use model::{
     ContainerConfig, ContainerConfigBuilder, Device, ExecMode, HealthCheck, Mount, MountType, NetworkConfig,
     NetworkMode, Period, PortMapping, PortProtocol, ResourceLimits, RestartPolicy, Secret, Ulimit, Volume,
 };
-pub use saver::{config_to_string, config_to_variables, save_config_to_env, save_config_to_file};
+pub use saver::{
+    config_to_string, config_to_variables, save_config_to_env, save_config_to_file, save_text_to_file,
+};
 #[cfg(feature = "schema")]
 pub use schema::config_schema;
 pub use validator::{

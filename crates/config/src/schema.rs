@@ -37,7 +37,11 @@ fn head() -> Map<String, Value> {
         "description": "The version of the format; the newest where absent.",
         "const": VERSION,
     });
-    Map::from_iter([("version".to_owned(), version)])
+    let extends = json!({
+        "description": "Files beside this one that it stands on: what they say is below what it says, the first lowest.",
+        "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
+    });
+    Map::from_iter([("version".to_owned(), version), ("extends".to_owned(), extends)])
 }
 
 /// Gives whole numbers the upper bound that their format means; the format is only a hint to who reads the schema.

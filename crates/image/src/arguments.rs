@@ -27,6 +27,9 @@ impl Arguments {
             match argument {
                 Arg::Short('h') | Arg::Long("help") => return Ok(None),
                 Arg::Value(word) => read.words.push(text(word)?),
+                Arg::Short('n') if switches.contains(&"dry-run") => {
+                    read.options.push(("dry-run".to_owned(), None))
+                }
                 Arg::Long(name) if switches.contains(&name) => read.options.push((name.to_owned(), None)),
                 Arg::Long(name) if valued.contains(&name) => {
                     let name = name.to_owned();
@@ -55,10 +58,14 @@ impl Arguments {
         self.options.iter().any(|(given, _)| given == name)
     }
 
+    /// An option's values, in order.
+    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.options.iter().filter(move |(given, _)| given == name).filter_map(|(_, value)| value.as_deref())
+    }
+
     /// An option's last value, which is one of these; the first of these if it wasn't given.
     pub(crate) fn choice<'a>(&self, name: &str, values: &[&'a str]) -> Result<&'a str, Failure> {
-        let given = self.options.iter().rev().find(|(given, _)| given == name);
-        let Some(value) = given.and_then(|(_, value)| value.as_deref()) else { return Ok(values[0]) };
+        let Some(value) = self.values(name).last() else { return Ok(values[0]) };
         let known = values.iter().find(|known| **known == value);
         known.copied().ok_or_else(|| {
             Failure::new(format_args!("option --{name} is {}, not {value:?}", values.join(" or ")))

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod bounded;
 mod config;
 mod failure;
 
@@ -14,6 +15,9 @@ fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
     let answer = match words.next() {
         Some(word) if word == "config" => config::run(words.collect()),
+        Some(word) if word == bounded::WORD => {
+            bounded::enter().and_then(|()| config::run(words.skip(1).collect()))
+        }
         _ => Err(Failure::new("this program is started by forgeone; see 'forgeone config --help'")),
     };
     match answer {

@@ -126,11 +126,99 @@ fn diff_tells_changes_and_a_patch() {
 }
 
 #[test]
+fn render_fills_a_template() {
+    let place = Place::new();
+    place.write("web.yaml.j2", "image: {{ 'nginx:' ~ tag }}\nname: {{ name }}\n");
+    place.write("values.yaml", "tag: '1.26'\nname: web\n");
+    let rendered = place.ok(&["render", "--values", "values.yaml", "--set", "tag=1.27", "web.yaml.j2"]);
+    assert_eq!(rendered, "version: 1\nimage: \"nginx:1.27\"\nname: web\n");
+    let (status, out, err) = place.config(&["render", "--set", "tag=1", "web.yaml.j2"]);
+    assert_eq!((status, out.as_str()), (1, ""));
+    let expected = "forgeone: config render: load web.yaml.j2:2:10: undefined value";
+    assert!(
+        err.starts_with(expected) && err.ends_with("\n 2 | name: {{ name }}\n   |          ^\n"),
+        "{err}"
+    );
+    let (status, _, err) = place.config(&["render", "--set", "tag", "web.yaml.j2"]);
+    assert!(status == 1 && err.contains("option --set is NAME=TEXT, not \"tag\""), "{err}");
+}
+
+#[test]
+fn a_template_that_takes_all_memory_is_ended() {
+    let place = Place::new();
+    let double = "{% set x = x ~ x %}".repeat(40);
+    place.write("bomb.yaml.j2", &format!("{{% set x = 'xxxxxxxx' %}}{double}"));
+    let message =
+        "forgeone: config render: it takes more than 1024 MiB of memory or 10 s of processor time\n";
+    assert_eq!(place.config(&["render", "bomb.yaml.j2"]), answer(1, "", message));
+}
+
+#[test]
+fn migrate_shows_and_makes_files_new() {
+    let place = Place::new();
+    let old = "# mine\nversion: 0\nimage: web\nexec_mode: Native\n";
+    place.write("old.yaml", old);
+    let diff = "--- old.yaml\n+++ old.yaml\n@@ -1,4 +1,4 @@\n # mine\n-version: 0\n+version: 1\n image: web\n\
+        -exec_mode: Native\n+exec_mode: native\n";
+    let read = || fs::read_to_string(place.0.path().join("old.yaml")).unwrap();
+    assert_eq!(place.ok(&["migrate", "-n", "old.yaml", "web.yaml"]), diff);
+    assert_eq!(read(), old);
+    assert_eq!(place.ok(&["migrate", "old.yaml", "web.yaml"]), diff);
+    assert_eq!(read(), "# mine\nversion: 1\nimage: web\nexec_mode: native\n");
+    assert_eq!(place.ok(&["migrate", "--dry-run", "old.yaml"]), "");
+    // Nothing is changed if something is wrong.
+    place.write("old.yaml", old);
+    place.write("bad.yaml", "version: 0\nimgae: a\n");
+    let (status, _, err) = place.config(&["migrate", "old.yaml", "bad.yaml"]);
+    assert!(status == 1 && err.starts_with("forgeone: config migrate: load bad.yaml"), "{err}");
+    assert_eq!(read(), old);
+}
+
+#[test]
 fn schema_is_for_editors() {
     let place = Place::new();
     let schema: serde_json::Value = serde_json::from_str(&place.ok(&["schema"])).unwrap();
     assert_eq!(schema["properties"]["image"]["type"], "string");
     assert_eq!(place.config(&["schema", "a.yaml"]).0, 1);
+}
+
+/// Whatever a file holds: it ends in an error, and 64 MiB of memory are enough to say so.
+#[test]
+fn files_without_end_are_refused_in_little_memory() {
+    let place = Place::new();
+    fs::File::create(place.0.path().join("sparse.yaml")).unwrap().set_len(1 << 30).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", place.0.path().join("endless.json")).unwrap();
+    let full = |piece: &str| piece.repeat((4 << 20) / piece.len());
+    place.write("deep.json", &full("["));
+    place.write("deeper.json", &full("{\"a\":"));
+    place.write("wide.json", &format!("[{}", full("[],")));
+    place.write("deep.yaml", &full("- "));
+    place.write("flow.yaml", &full("{a: "));
+    place.write("keys.yaml", &(0..400_000).map(|n| format!("{n}: 1\n")).collect::<String>());
+    place.write("deep.toml", &format!("a = {}", full("[")));
+    let bomb: String =
+        (1..30).map(|n| format!("a{n}: &a{n} [{}]\n", format!("*a{}, ", n - 1).repeat(10))).collect();
+    place.write("bomb.yaml", &format!("a0: &a0 [x]\n{bomb}"));
+    let limited = "ulimit -v 65536; exec \"$0\" config validate \"$1\"";
+    for (name, message) in [
+        ("sparse.yaml", "it has more than 4 MiB"),
+        ("endless.json", "it has more than 4 MiB"),
+        ("deep.json", "more than 32 lists and objects in each other"),
+        ("deeper.json", "more than 32 lists and objects in each other"),
+        ("wide.json", "there are more than 200000 values"),
+        ("deep.yaml", "more than 32 lists and objects in each other"),
+        ("flow.yaml", ""),
+        ("keys.yaml", "there are more than 200000 values"),
+        ("deep.toml", ""),
+        ("bomb.yaml", "there are more than 200000 values"),
+    ] {
+        let program = env!("CARGO_BIN_EXE_forgeone-image");
+        let (status, out, err) = place.run(Path::new("/bin/sh"), &["-c", limited, program, name]);
+        let first = err.lines().next().unwrap_or_default();
+        assert_eq!((status, out.as_str()), (2, ""), "{name}: {err}");
+        let begins = format!("forgeone: config validate: load {name}");
+        assert!(first.starts_with(&begins) && first.contains(message), "{name}: {err}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! time they are used, and too many nodes or levels are an error.
 
 mod decode;
+pub(crate) mod edit;
 mod json;
 #[cfg(feature = "toml")]
 mod toml;
@@ -61,6 +62,10 @@ impl Format {
     /// Another extension, or none.
     pub fn of_path(path: &str) -> Result<Self> {
         let extension = std::path::Path::new(path).extension().and_then(|extension| extension.to_str());
+        if matches!(extension, Some("j2" | "jinja")) {
+            let message = "it is a template: forgeone config render makes a configuration of it";
+            return Err(Error::new(Kind::Unsupported, message));
+        }
         let without = || {
             let message = "its name has no extension: .json, .yaml, .yml or .toml says what it is";
             Error::new(Kind::Unsupported, message)
@@ -79,15 +84,17 @@ impl fmt::Display for Format {
     }
 }
 
-/// A value, and where it begins in the text: bytes from 0.
-#[derive(Clone, Debug)]
+/// A value, and where it begins and ends in the text: bytes from 0. The ends of lists and objects are nobody's concern
+/// and where they begin.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
     pub(crate) at: usize,
+    pub(crate) end: usize,
     pub(crate) value: Value,
 }
 
 /// The values that the formats have in common.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Null,
     Bool(bool),
@@ -100,7 +107,7 @@ pub(crate) enum Value {
 }
 
 /// A key of an object, where it stands, and its value.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) at: usize,
@@ -214,7 +221,19 @@ impl Document {
 }
 
 impl Node {
-    fn to_value(&self) -> serde_json::Value {
+    /// The entry of a key, if it is an object.
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+        let Value::Map(entries) = &self.value else { return None };
+        entries.iter().find(|entry| entry.key == key)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn entry_mut(&mut self, key: &str) -> Option<&mut Entry> {
+        let Value::Map(entries) = &mut self.value else { return None };
+        entries.iter_mut().find(|entry| entry.key == key)
+    }
+
+    pub(crate) fn to_value(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
             Value::Bool(value) => (*value).into(),
@@ -292,7 +311,7 @@ fn located(text: &str, fault: Fault) -> Error {
 }
 
 /// The place of a byte of a text.
-fn place(text: &str, at: usize) -> Place {
+pub(crate) fn place(text: &str, at: usize) -> Place {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {
         at -= 1;

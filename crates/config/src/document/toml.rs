@@ -16,7 +16,8 @@ pub(super) fn read(text: &str) -> Result<Node, Fault> {
         fault
     })?;
     let mut budget = Budget::default();
-    Ok(Node { at: table.span().start, value: map(table.into_inner(), 0, &mut budget)? })
+    let at = table.span().start;
+    Ok(Node { at, end: at, value: map(table.into_inner(), 0, &mut budget)? })
 }
 
 fn map(table: DeTable, at: usize, budget: &mut Budget) -> Result<Value, Fault> {
@@ -32,7 +33,7 @@ fn map(table: DeTable, at: usize, budget: &mut Budget) -> Result<Value, Fault> {
 }
 
 fn node(value: Spanned<DeValue>, budget: &mut Budget) -> Result<Node, Fault> {
-    let at = value.span().start;
+    let (at, end) = (value.span().start, value.span().end);
     budget.node(at)?;
     let value = match value.into_inner() {
         DeValue::String(text) => Value::Text(text.into_owned()),
@@ -58,7 +59,7 @@ fn node(value: Spanned<DeValue>, budget: &mut Budget) -> Result<Node, Fault> {
         }
         DeValue::Table(table) => map(table, at, budget)?,
     };
-    Ok(Node { at, value })
+    Ok(Node { at, end, value })
 }
 
 /// The document of a value, which is an object.

@@ -48,7 +48,7 @@ fn block(value: &Value, indent: usize, text: &mut String) {
 }
 
 /// A text as YAML reads it back.
-fn word(text: &str) -> String {
+pub(crate) fn word(text: &str) -> String {
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "/_.-+=@".contains(c))
         && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
@@ -56,7 +56,12 @@ fn word(text: &str) -> String {
     if plain {
         return text.to_owned();
     }
-    // JSON's escapes are YAML's; what YAML doesn't allow unescaped is escaped, too.
+    escaped(text)
+}
+
+/// A text in double quotes, as each of the formats reads it back: JSON's escapes are those of YAML and TOML, and what
+/// these don't allow unescaped is escaped, too.
+pub(crate) fn escaped(text: &str) -> String {
     let mut quoted = String::new();
     for c in Value::from(text).to_string().chars() {
         match c {

@@ -4,22 +4,24 @@
 use super::{Budget, Entry, Fault, Keys, Node, Value};
 use granit_parser::{Event, Parser, ScalarStyle, Span};
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Reads a text that is one YAML document.
 pub(super) fn read(text: &str) -> Result<Node, Fault> {
     let mut reader = Reader::new(text);
     let mut root = None;
     loop {
-        let (event, at) = reader.next()?;
+        let (event, span) = reader.next()?;
+        let at = span.start;
         match event {
             Event::StreamEnd => break,
             Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
-            event if root.is_none() => root = Some(reader.node(event, at)?),
+            event if root.is_none() => root = Some(reader.node(event, span)?),
             _ => return Err(Fault::syntax(at, "a second document; a configuration is one")),
         }
     }
     // An empty text is an empty configuration, as an empty object is.
-    let nothing = || Node { at: 0, value: Value::Map(Vec::new()) };
+    let nothing = || Node { at: 0, end: 0, value: Value::Map(Vec::new()) };
     Ok(root.filter(|root| !matches!(root.value, Value::Null)).unwrap_or_else(nothing))
 }
 
@@ -36,15 +38,16 @@ impl<'a> Reader<'a> {
     }
 
     /// The next event, and where it stands.
-    fn next(&mut self) -> Result<(Event<'a>, usize), Fault> {
+    fn next(&mut self) -> Result<(Event<'a>, Range<usize>), Fault> {
         match self.events.next() {
-            Some(Ok((event, span))) => Ok((event, offset(self.text, &span))),
+            Some(Ok((event, span))) => Ok((event, range(self.text, &span))),
             Some(Err(e)) => Err(Fault::syntax(e.marker().byte_offset().unwrap_or(self.text.len()), e.info())),
-            None => Ok((Event::StreamEnd, self.text.len())),
+            None => Ok((Event::StreamEnd, self.text.len()..self.text.len())),
         }
     }
 
-    fn node(&mut self, event: Event<'a>, at: usize) -> Result<Node, Fault> {
+    fn node(&mut self, event: Event<'a>, span: Range<usize>) -> Result<Node, Fault> {
+        let (at, end) = (span.start, span.end);
         self.budget.node(at)?;
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -70,7 +73,7 @@ impl<'a> Reader<'a> {
             }
             _ => return Err(Fault::syntax(at, "expected a value")),
         };
-        let node = Node { at, value };
+        let node = Node { at, end, value };
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -107,7 +110,7 @@ impl<'a> Reader<'a> {
         loop {
             match self.next()? {
                 (Event::SequenceEnd, _) => break,
-                (event, at) => items.push(self.node(event, at)?),
+                (event, span) => items.push(self.node(event, span)?),
             }
         }
         self.budget.leave();
@@ -120,24 +123,27 @@ impl<'a> Reader<'a> {
         loop {
             let (key, at) = match self.next()? {
                 (Event::MappingEnd, _) => break,
-                (Event::Scalar(key, ScalarStyle::Plain, ..), at) if key == "<<" => {
+                (Event::Scalar(key, ScalarStyle::Plain, ..), Range { start: at, .. }) if key == "<<" => {
                     let message = "<< is no merging in YAML 1.2; a second file is for that";
                     return Err(Fault::syntax(at, message));
                 }
-                (Event::Scalar(key, _, 0, None), at) => (key.into_owned(), at),
-                (_, at) => return Err(Fault::syntax(at, "a key is a plain or quoted word")),
+                (Event::Scalar(key, _, 0, None), Range { start: at, .. }) => (key.into_owned(), at),
+                (_, Range { start: at, .. }) => {
+                    return Err(Fault::syntax(at, "a key is a plain or quoted word"))
+                }
             };
             keys.add(&key, at)?;
-            let (event, value_at) = self.next()?;
-            entries.push(Entry { key, at, node: self.node(event, value_at)? });
+            let (event, span) = self.next()?;
+            entries.push(Entry { key, at, node: self.node(event, span)? });
         }
         self.budget.leave();
         Ok(Value::Map(entries))
     }
 }
 
-fn offset(text: &str, span: &Span) -> usize {
-    span.start.byte_offset().unwrap_or(text.len())
+fn range(text: &str, span: &Span) -> Range<usize> {
+    let offset = |marker: granit_parser::Marker| marker.byte_offset().unwrap_or(text.len());
+    offset(span.start)..offset(span.end)
 }
 
 /// Whether a tag says that the value is what it would be anyway, or text. Others are refused.

@@ -1,12 +1,14 @@
 //! From a file or a text.
 
+use super::base::{self, Chain};
 use crate::document::{Document, Format, MAX_BYTES};
 use crate::version;
 use crate::{ContainerConfig, Error, Kind, Result};
 use std::fs::File;
 use std::io::Read;
 
-/// Loads a configuration from a file: JSON, YAML or TOML by its extension.
+/// Loads a configuration from a file: JSON, YAML or TOML by its extension. What files that its key `extends` names say
+/// is below what it says itself, see [`loader`](crate::loader).
 ///
 /// ```no_run
 /// let config = forgeone_config::load_config_from_file("web.yaml")?;
@@ -15,7 +17,8 @@ use std::io::Read;
 ///
 /// # Errors
 /// A file that can't be read; a text that isn't well-formed, with line and column; a key that isn't known, with the one
-/// that was probably meant, or stands there twice; a wrong type; more than 4 MiB, 32 levels or 200,000 values.
+/// that was probably meant, or stands there twice; a wrong type; more than 4 MiB, 32 levels or 200,000 values; files
+/// that extend each other in a circle.
 pub fn load_config_from_file(config_path: &str) -> Result<ContainerConfig> {
     load_document_from_file(config_path)?.1
 }
@@ -28,12 +31,28 @@ pub fn load_config_from_file(config_path: &str) -> Result<ContainerConfig> {
 pub fn load_document_from_file(config_path: &str) -> Result<(Document, Result<ContainerConfig>)> {
     let load = |e: Error| e.during(format_args!("load {config_path}"));
     let format = Format::of_path(config_path).map_err(load)?;
-    let mut document = read(config_path).and_then(|text| Document::parse(&text, format)).map_err(load)?;
-    let config = version::decode(&mut document).map_err(load);
+    let text = read(config_path).map_err(load)?;
+    load_text(&text, format, &mut Chain::new(config_path), config_path)
+}
+
+/// What a file with this text says.
+pub(super) fn load_text(
+    text: &str,
+    format: Format,
+    chain: &mut Chain,
+    shown: &str,
+) -> Result<(Document, Result<ContainerConfig>)> {
+    let load = |e: Error| e.during(format_args!("load {shown}"));
+    let mut document = Document::parse(text, format).map_err(load)?;
+    let names = base::take(&mut document).map_err(load);
+    let config = names.and_then(|names| {
+        let config = version::decode(&mut document).map_err(load)?;
+        base::below(config, &names, &document, chain)
+    });
     Ok((document, config))
 }
 
-/// Makes a configuration of a text.
+/// Makes a configuration of a text. A text has no place that `extends` could count from: it is refused.
 ///
 /// ```
 /// use forgeone_config::{parse_config, Format};
@@ -47,12 +66,23 @@ pub fn load_document_from_file(config_path: &str) -> Result<(Document, Result<Co
 /// # Errors
 /// As [`load_config_from_file`].
 pub fn parse_config(text: &str, format: Format) -> Result<ContainerConfig> {
-    let config = Document::parse(text, format).and_then(|mut document| version::decode(&mut document));
+    let config = Document::parse(text, format).and_then(|mut document| {
+        base::refuse(&document)?;
+        version::decode(&mut document)
+    });
     config.map_err(|e| e.during(format_args!("parse {format}")))
 }
 
+/// The text of a file, as [`load_config_from_file`] would read it; for what works with texts.
+///
+/// # Errors
+/// A file that can't be read, has more than 4 MiB, or isn't UTF-8.
+pub fn read_text_from_file(path: &str) -> Result<String> {
+    read(path).map_err(|e| e.during(format_args!("load {path}")))
+}
+
 /// The file's text, which may have `MAX_BYTES`.
-fn read(path: &str) -> Result<String> {
+pub(super) fn read(path: &str) -> Result<String> {
     let system = |e: std::io::Error| Error::new(Kind::System, e.to_string());
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(system)?;

@@ -1,7 +1,18 @@
 //! Where configurations come from: files, texts and the environment. What is loaded isn't validated yet.
+//!
+//! A file may stand on others: `extends: base.yaml`, or a list of names, which count from the file's own directory and
+//! don't leave it. Each is loaded as it would be alone and merged with the ones before it as [`merge_configs`] does,
+//! the file itself last. At most 8 files stand on one another, and 64 come together; a circle is refused.
+//!
+//! [`merge_configs`]: crate::merge_configs
 
+mod base;
 mod environment;
 mod file;
+#[cfg(feature = "templates")]
+mod template;
 
 pub use environment::{load_config_from_env, load_config_from_variables};
-pub use file::{load_config_from_file, load_document_from_file, parse_config};
+pub use file::{load_config_from_file, load_document_from_file, parse_config, read_text_from_file};
+#[cfg(feature = "templates")]
+pub use template::{load_config_from_template, load_values_from_file, render_template};

@@ -19,8 +19,16 @@ pub fn save_config_to_file(config: &ContainerConfig, config_path: &str, format: 
     let save = |e: Error| e.during(format_args!("save {config_path}"));
     let text =
         Format::named(format).and_then(|format| write(&marked(tree(config)?), format)).map_err(save)?;
-    let system = |e: io::Error| save(Error::new(Kind::System, e.to_string()));
-    replace(Path::new(config_path), text.as_bytes()).map_err(system)
+    save_text_to_file(&text, config_path)
+}
+
+/// Saves a text as [`save_config_to_file`] does that of a configuration: whole, and for the file's owner alone.
+///
+/// # Errors
+/// A directory that can't be written.
+pub fn save_text_to_file(text: &str, path: &str) -> Result<()> {
+    replace(Path::new(path), text.as_bytes())
+        .map_err(|e| Error::new(Kind::System, e.to_string()).during(format_args!("save {path}")))
 }
 
 /// A configuration as text, with a line feed at the end. The same configuration is always the same text.

@@ -4,7 +4,7 @@ mod environment;
 mod file;
 
 pub use environment::{config_to_variables, save_config_to_env};
-pub use file::{config_to_string, save_config_to_file};
+pub use file::{config_to_string, save_config_to_file, save_text_to_file};
 
 use crate::{ContainerConfig, Error, Kind, Result};
 use serde_json::Value;

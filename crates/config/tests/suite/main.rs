@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod arbitrary;
+mod bases;
 mod diff;
 mod environment;
 mod files;
 mod merge;
 mod schema;
 mod table;
+mod templates;
 mod texts;
 mod version;

@@ -1,11 +1,11 @@
 //! `diff`: what differs, by meaning.
 
+use super::changed::Colour;
 use super::print;
 use crate::arguments::Arguments;
 use crate::failure::Failure;
 use forgeone_config::{Change, diff_configs, json_patch, load_config_from_file};
 use std::ffi::OsString;
-use std::io::IsTerminal;
 
 pub(super) const HELP: &str = "\
 diff [options] <file> <file>
@@ -21,25 +21,17 @@ options:
 pub(super) fn run(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
     let Some(arguments) = Arguments::read(words, &[], &["color", "format"], (2, 2))? else { return Ok(None) };
     let format = arguments.choice("format", &["text", "json-patch"])?;
-    let coloured = match arguments.choice("color", &["auto", "always", "never"])? {
-        "auto" => std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-        when => when == "always",
-    };
+    let colour = Colour::of(&arguments)?;
     let [old, new] = arguments.words() else { return Ok(None) };
     let changes = diff_configs(&load_config_from_file(old)?, &load_config_from_file(new)?)?;
     match format {
         "json-patch" => print(&format!("{:#}\n", json_patch(&changes)))?,
-        _ => print(&changes.iter().map(|change| lines(change, coloured)).collect::<String>())?,
+        _ => print(&changes.iter().map(|change| lines(change, colour)).collect::<String>())?,
     }
     Ok(Some(u8::from(!changes.is_empty())))
 }
 
-/// A change's lines: what goes in red, what comes in green.
-fn lines(change: &Change, coloured: bool) -> String {
-    let line = |line: &str| match (coloured, line.starts_with('-')) {
-        (false, _) => format!("{line}\n"),
-        (true, true) => format!("\x1b[31m{line}\x1b[0m\n"),
-        (true, false) => format!("\x1b[32m{line}\x1b[0m\n"),
-    };
-    change.to_string().lines().map(line).collect()
+/// A change's lines.
+fn lines(change: &Change, colour: Colour) -> String {
+    change.to_string().lines().map(|line| colour.line(line)).collect()
 }

@@ -1,7 +1,10 @@
 //! `forgeone config …`: configurations from the command line, a command a file.
 
+mod changed;
 mod diff;
 mod merge;
+mod migrate;
+mod render;
 mod schema;
 mod show;
 mod validate;
@@ -50,6 +53,20 @@ const COMMANDS: &[Command] = &[
         help: diff::HELP,
         failure: 2,
         run: diff::run,
+    },
+    Command {
+        name: "render",
+        about: "show the configuration that a template and values make",
+        help: render::HELP,
+        failure: 1,
+        run: render::run,
+    },
+    Command {
+        name: "migrate",
+        about: "make files of older versions files of the newest",
+        help: migrate::HELP,
+        failure: 1,
+        run: migrate::run,
     },
     Command {
         name: "schema",
