@@ -81,6 +81,10 @@ bench: ## as root: compare with other runtimes, ROUNDS=30 times; writes docs/per
 	@cargo build --quiet --locked --release --package forgeone --package forgeone-benches
 	@$(dir $(DOOR))bench --rounds $(ROUNDS)
 
+bench-config: ## how long it takes to load and validate a configuration of 200 lines
+	@.ci/prepare build
+	@cargo bench --quiet --locked --package forgeone-config --bench load
+
 man: build ## write manual pages and shell completions below target/.../release/share
 	@rm -rf $(SHARE)
 	@cargo run --quiet $(PROFILE) --package testkit --bin manual -- $(DOOR) $(SHARE) </dev/null
@@ -98,4 +102,4 @@ install: ## install below PREFIX (/usr/local), inside DESTDIR if set
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: help run build helpers test test-attacks test-faults test-defences soak test-clients test-vm test-vm-full test-vm-selinux check bench man install clean
+.PHONY: help run build helpers test test-attacks test-faults test-defences soak test-clients test-vm test-vm-full test-vm-selinux check bench bench-config man install clean
