@@ -11,6 +11,7 @@
 //! | [`soak`], [`swap`] | what is tried many times: rounds, random numbers, figures; the swapper of races |
 //! | [`defences`] | that each attack is real: without the defence its test fails |
 //! | [`guest`] | a virtual machine with systemd and cgroup v2, in which tests run that need them |
+//! | [`registry`], [`server`] | Debian's registry; a server that answers as a test says
 //! | [`names`], [`temp`] | names by which things of tests are known; directories that go away |
 //! | [`manual`] | manual pages from the door's help |
 //! | [`results`] | what test runners tell: the sum, and the causes of failures |
@@ -36,7 +37,9 @@ pub mod names;
 pub mod privileged;
 pub mod probe;
 pub mod programs;
+pub mod registry;
 pub mod results;
+pub mod server;
 pub mod single;
 pub mod skip;
 pub mod soak;
@@ -48,6 +51,8 @@ pub use door::{Door, Output, eventually, repeatedly};
 pub use elf::Elf;
 pub use leak::Leaks;
 pub use programs::forgeone;
+pub use registry::Registry;
+pub use server::Server;
 pub use skip::skip;
 pub use soak::{Random, figure, rounds};
 pub use swap::Swap;

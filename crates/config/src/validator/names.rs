@@ -49,17 +49,6 @@ fn normal(path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-/// Whether it is a name of a host by RFC 1123: labels of letters, digits and inner `-`, at most 63 each and 253 in all.
-pub(super) fn is_domain(name: &str) -> bool {
-    name.len() <= 253
-        && name.strip_suffix('.').unwrap_or(name).split('.').all(|label| {
-            (1..=63).contains(&label.len())
-                && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-        })
-}
-
 /// Refuses an empty text, and one that the kernel couldn't be given.
 pub(super) fn argument(report: &mut Report, key: &str, code: &'static str, text: &str, may_be_empty: bool) {
     if text.contains('\0') {

@@ -1,8 +1,9 @@
 //! Networks: modes, addresses, names, ports.
 
-use super::names::{is_domain, is_name};
+use super::names::is_name;
 use super::report::{Report, Severity};
 use crate::{NetworkConfig, NetworkMode, PortMapping};
+use forgeone_distribution::is_domain;
 use std::net::IpAddr;
 
 pub(super) fn check(network: &NetworkConfig, report: &mut Report) {
