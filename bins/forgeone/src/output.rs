@@ -1,7 +1,7 @@
 //! Standard output. A reader that has gone away is no failure; a full disk is one.
 
 use forgeone_runtime::{Error, Kind, Result};
-use std::io::{ErrorKind, Write};
+use forgeone_sys::{Errno, fs};
 
 /// Writes all of `text`.
 pub(crate) fn print(text: &str) -> Result<()> {
@@ -10,10 +10,12 @@ pub(crate) fn print(text: &str) -> Result<()> {
 
 /// The same; whether there still is a reader.
 pub(crate) fn offer(text: &str) -> Result<bool> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(e) => Err(Error::new(Kind::System, format!("write to standard output: {e}"))),
+    match fs::write_all(fs::stdout(), text.as_bytes()) {
+        Err(e) if e.errno() == Errno::PIPE => Ok(false),
+        Err(e) => {
+            let cause = std::io::Error::from(e.errno());
+            Err(Error::new(Kind::System, format!("write to standard output: {cause}")))
+        }
         Ok(()) => Ok(true),
     }
 }

@@ -6,7 +6,6 @@ use forgeone_sys::fs::{self, Mode, OFlags};
 use forgeone_sys::mount::{self, MountFlags};
 use forgeone_sys::process::{self, Namespaces};
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Prints the report; the exit status is 0 unless standard output can't be written.
@@ -14,7 +13,7 @@ pub(crate) fn main() -> u8 {
     let started = std::env::var("FORGEONE_STARTED").ok().and_then(|text| text.parse().ok());
     let took = started.map_or(0, |started: u128| now().saturating_sub(started));
     let text = report(took);
-    u8::from(std::io::stdout().write_all(text.as_bytes()).is_err())
+    u8::from(fs::write_all(fs::stdout(), text.as_bytes()).is_err())
 }
 
 /// Nanoseconds since the epoch: a clock that inside and outside share.

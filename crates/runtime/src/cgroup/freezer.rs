@@ -69,15 +69,6 @@ impl<'a> Freezer<'a> {
             written => written.during(|| "thawing"),
         }
     }
-
-    /// Whether they are frozen, or about to be; not whether a group above is.
-    pub(super) fn is_frozen(&self) -> Result<bool> {
-        let (Self::V1(path) | Self::V2(path)) = self;
-        match open(path) {
-            Err(e) if gone(&e) => Ok(false),
-            dir => is_frozen(dir.during(|| "cgroup")?),
-        }
-    }
 }
 
 /// v1 says FREEZING until all are frozen, and needs to be asked again for those that are being forked.
@@ -106,4 +97,22 @@ pub(super) fn is_frozen(dir: impl AsFd) -> Result<bool> {
         Err(e) if gone(&e) => Ok(false),
         state => Ok(state.during(|| "cgroup")?.trim() != "THAWED"),
     }
+}
+
+/// Whether the processes of a container are frozen, or about to be; not whether a group above is. By one path for each
+/// file, since a lookup among cgroups is the dearest part of `list`: 10 µs for each container instead of 20.
+pub(super) fn is_frozen_at(paths: &Paths) -> Result<bool> {
+    let says = |path: &str, file: &str, word: &str| -> Result<Option<bool>> {
+        match text(CWD, &format!("{path}/{file}")) {
+            Err(e) if gone(&e) => Ok(None),
+            said => Ok(Some(said.during(|| "cgroup")?.trim() == word)),
+        }
+    };
+    if let Some(path) = &paths.v2
+        && let Some(frozen) = says(path, "cgroup.freeze", "1")?
+    {
+        return Ok(frozen);
+    }
+    let Some(path) = paths.controller("freezer") else { return Ok(false) };
+    Ok(says(path, "freezer.state", "THAWED")? == Some(false))
 }

@@ -2,7 +2,7 @@
 
 use super::birth::{Attach, Birth};
 use super::change::{Changed, Ledger};
-use super::freezer::Freezer;
+use super::freezer::{self, Freezer};
 use super::make::{self, Made, open};
 use super::paths::Paths;
 use super::plan::{Entry, Place, Plan};
@@ -219,7 +219,7 @@ impl Group {
     /// # Errors
     /// When the group can't be read.
     pub fn frozen(&self) -> Result<bool> {
-        Freezer::find(&self.paths).map_or(Ok(false), |freezer| freezer.is_frozen())
+        freezer::is_frozen_at(&self.paths)
     }
 
     /// All processes, also those in groups inside, as the caller's PID namespace numbers them, in order.

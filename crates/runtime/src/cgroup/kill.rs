@@ -4,7 +4,7 @@
 //! born into it by `clone3` afterwards, since it compares the group's count of kills with that of the parent's
 //! group.
 
-use super::freezer::Freezer;
+use super::freezer::{Freezer, is_frozen_at};
 use super::members::{self, gone};
 use super::paths::Paths;
 use crate::error::{During, Error, Kind, Result};
@@ -49,7 +49,7 @@ fn kill_strangers(paths: &Paths, v2: &str) -> Result<()> {
 pub(super) fn signal(paths: &Paths, signal: i32) -> Result<()> {
     let Some(path) = paths.primary() else { return Ok(()) };
     let mut freezer = Freezer::find(paths);
-    let stay = signal != SIGKILL && freezer.as_ref().is_some_and(|f| f.is_frozen().unwrap_or(false));
+    let stay = signal != SIGKILL && is_frozen_at(paths).unwrap_or(false);
     let mut seen = vec![process::getpid()];
     for _ in 0..ROUNDS {
         // One that can't freeze is not waited for again.

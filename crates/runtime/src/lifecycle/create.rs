@@ -321,6 +321,7 @@ impl<'a> Making<'a> {
         let (terminal, inodes) = converse(&child, &channel, &plan, writer, prepared.procfs(), &state, undo)?;
         self.record.namespaces = own_namespaces(&plan, inodes);
         faults::at("create/ready")?;
+        self.record.pidfd_inode = child.pidfd.as_ref().and_then(process::pidfd_inode).unwrap_or(0);
         finish(&mut self.record, prepared.procfs(), &self.dir)?;
         faults::at("create/noted")?;
         let terminal = super::hand_over(terminal, self.options.console_socket.as_deref())?;

@@ -3,8 +3,8 @@
 use crate::error::{During, Error, Kind, Result};
 use crate::fs::Procfs;
 use forgeone_sys::fs::{self, AtFlags, Mode, OFlags};
-use forgeone_sys::signal::SignalSet;
-use forgeone_sys::{AsFd, Errno};
+use forgeone_sys::signal::{self, SignalSet};
+use forgeone_sys::{AsFd, Errno, process};
 
 /// Of `/proc/PID/stat`, proc_pid_stat(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,20 @@ pub(super) fn stat(procfs: &Procfs, pid: i32) -> Result<Option<Stat>> {
         Ok(text) => Ok(text.and_then(|text| parse_stat(&text))),
         Err(e) if e.errno() == Errno::SRCH => Ok(None),
         Err(e) => Err(e.into()),
+    }
+}
+
+/// Whether the process of this number is alive and the one whose pidfd has this inode number; `None` where that can't be
+/// asked. The start time would say the same, but to make all of `/proc/PID/stat` takes the kernel 12 µs instead of 4.
+pub(super) fn is_process(pid: i32, inode: u64) -> Option<bool> {
+    match process::pidfd_open(pid) {
+        Ok(pidfd) => {
+            // The inode was noted on this kernel, whose pidfds have their own.
+            let same = fs::fstat(&pidfd).ok()?.st_ino == inode;
+            Some(same && !signal::wait_readable(&pidfd, Some(0)).ok()?)
+        }
+        Err(e) if e.errno() == Errno::SRCH => Some(false),
+        Err(_) => None,
     }
 }
 
@@ -112,6 +126,7 @@ pub(super) fn command(procfs: &Procfs, pid: i32) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -130,6 +145,22 @@ mod tests {
         assert_eq!(holder("2: FLOCK  ADVISORY  WRITE 4711 00:1a:78 0 EOF", place), None);
         assert_eq!(holder("3: POSIX  ADVISORY  WRITE 4711 00:1a:77 0 EOF", place), None);
         assert_eq!(holder("", place), None);
+    }
+
+    #[test]
+    fn a_process_is_told_from_another_and_from_a_dead_one_by_its_pidfd() {
+        let inode = |pid| process::pidfd_inode(process::pidfd_open(pid).ok()?);
+        // Before Linux 6.9 nothing is noted that could be compared.
+        let Some(own) = inode(process::getpid()) else { return };
+        assert_eq!(is_process(process::getpid(), own), Some(true));
+        assert_eq!(is_process(process::getppid(), own), Some(false));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let theirs = inode(pid).unwrap();
+        assert!(signal::wait_readable(process::pidfd_open(pid).unwrap(), None).unwrap());
+        assert_eq!(is_process(pid, theirs), Some(false), "it has ended");
+        child.wait().unwrap();
+        assert_eq!(is_process(pid, theirs), Some(false), "it is gone");
     }
 
     #[test]

@@ -113,6 +113,11 @@ impl Runtime {
         if record.pid <= 0 || record.boot_id != self.boot_id()? {
             return Ok(false);
         }
+        if record.pidfd_inode != 0
+            && let Some(is) = proc::is_process(record.pid, record.pidfd_inode)
+        {
+            return Ok(is);
+        }
         let stat = proc::stat(self.procfs()?, record.pid)?;
         // An incomplete record has no start time yet; its create is still at work, or died a moment ago.
         let same = |stat: proc::Stat| stat.start_time == record.start_time || !record.complete;

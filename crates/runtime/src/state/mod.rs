@@ -45,6 +45,8 @@ object! {
         pub pid: i32 = "pid" required,
         /// Its start, in clock ticks since boot: field 22 of `/proc/PID/stat`.
         pub start_time: u64 = "startTime" required,
+        /// Its pidfd's inode number, which on Linux 6.9 no other process of this boot has; 0 before.
+        pub pidfd_inode: u64 = "pidfdInode",
         /// What executes the program.
         pub engine: String = "engine" required,
         /// The group (pod); the id itself for a lone container.

@@ -83,6 +83,15 @@ pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     rustix::process::pidfd_open(process, PidfdFlags::empty()).fail(call)
 }
 
+/// The inode number of a pidfd, which since Linux 6.9 no other process has or will have while the machine runs; `None`
+/// where all pidfds share one.
+pub fn pidfd_inode(fd: impl AsFd) -> Option<u64> {
+    /// `PID_FS_MAGIC` of `<linux/magic.h>`.
+    const PIDFS: u64 = 0x5049_4446;
+    let is_own = rustix::fs::fstatfs(&fd).is_ok_and(|place| place.f_type as u64 == PIDFS);
+    rustix::fs::fstat(&fd).ok().filter(|_| is_own).map(|stat| stat.st_ino)
+}
+
 /// `pidfd_getfd(2)` (Linux 5.6): a copy of the descriptor `number` of the process, which the caller must be allowed to
 /// trace. `EBADF` if it isn't open.
 pub fn pidfd_getfd(fd: impl AsFd, number: i32) -> Result<OwnedFd> {
