@@ -15,7 +15,8 @@ use std::os::unix::ffi::OsStringExt;
 forgeone_sys::entry!(launch);
 
 fn launch() -> u8 {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<String> =
+        forgeone_sys::entry::args().into_iter().skip(1).filter_map(|word| word.into_string().ok()).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let status = match words.as_slice() {
         ["peak", command @ ..] if !command.is_empty() => peak(command),

@@ -21,7 +21,8 @@ use arguments::Arguments;
 forgeone_sys::entry!(floor);
 
 fn floor() -> u8 {
-    let mut words = std::env::args().skip(1);
+    let mut words =
+        forgeone_sys::entry::args().into_iter().skip(1).filter_map(|word| word.into_string().ok());
     let command = words.next().unwrap_or_default();
     let arguments = Arguments::of(words);
     let status = match command.as_str() {

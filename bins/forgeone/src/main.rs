@@ -28,7 +28,8 @@ forgeone_sys::entry!(run);
 
 #[cfg_attr(test, allow(dead_code))]
 fn run() -> u8 {
-    if std::env::args_os().next().is_some_and(|name| name == own::NAME) {
+    let words = forgeone_sys::entry::args();
+    if words.first().is_some_and(|name| name == own::NAME) {
         return own::report::main();
     }
     // Before any child is made; who started us may ignore its own.
@@ -36,7 +37,7 @@ fn run() -> u8 {
         return Failure::of_door(e.into()).report(&Log::default());
     }
     let mut global = Values::default();
-    let parsed = args::parse(std::env::args_os().skip(1), &mut global);
+    let parsed = args::parse(words.into_iter().skip(1), &mut global);
     let parsed = parsed.map_err(Failure::of_misuse).and_then(protect).and_then(inherit::check);
     let log = match Log::open(&global) {
         Ok(log) => log,

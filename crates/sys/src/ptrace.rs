@@ -30,6 +30,18 @@ pub enum Syscall {
     None,
 }
 
+/// ptrace(2)'s first argument, which the C libraries have different types for.
+#[cfg(target_env = "musl")]
+type Request = c_int;
+/// ptrace(2)'s first argument, which the C libraries have different types for.
+#[cfg(not(target_env = "musl"))]
+type Request = libc::c_uint;
+
+// Of `<linux/ptrace.h>`.
+const PTRACE_GET_SYSCALL_INFO: Request = 0x420e;
+const PTRACE_SYSCALL_INFO_ENTRY: u8 = 1;
+const PTRACE_SYSCALL_INFO_EXIT: u8 = 2;
+
 /// `PTRACE_SEIZE` with `PTRACE_O_TRACESYSGOOD` and `PTRACE_O_EXITKILL`: the tracee goes on, and dies with its tracer.
 pub fn ptrace_seize(pid: i32) -> Result<()> {
     let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
@@ -54,16 +66,10 @@ pub fn ptrace_detach(pid: i32) -> Result<()> {
     ptrace(libc::PTRACE_DETACH, pid, 0).fail(|| format!("ptrace(PTRACE_DETACH, {pid})"))
 }
 
-fn ptrace(request: libc::c_uint, pid: i32, data: usize) -> std::result::Result<(), Errno> {
+fn ptrace(request: Request, pid: i32, data: usize) -> std::result::Result<(), Errno> {
+    let data = std::ptr::without_provenance_mut::<c_void>(data);
     // SAFETY: the requests of this module that come here take numbers, and no memory of this process.
-    let done = unsafe {
-        libc::ptrace(
-            request,
-            pid,
-            std::ptr::null_mut::<c_void>(),
-            std::ptr::without_provenance_mut::<c_void>(data),
-        )
-    };
+    let done = unsafe { libc::ptrace(request, pid, std::ptr::null_mut::<c_void>(), data) };
     check(done).map(drop)
 }
 
@@ -85,11 +91,11 @@ pub fn ptrace_get_syscall_info(pid: i32) -> Result<Syscall> {
     let mut info = Info::default();
     let size = std::ptr::without_provenance_mut::<c_void>(size_of::<Info>());
     // SAFETY: the kernel writes at most `size` bytes to `info`, which outlives the call.
-    let done = unsafe { libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, pid, size, &raw mut info) };
+    let done = unsafe { libc::ptrace(PTRACE_GET_SYSCALL_INFO, pid, size, &raw mut info) };
     check(done).fail(|| format!("ptrace(PTRACE_GET_SYSCALL_INFO, {pid})"))?;
     Ok(match info.op {
-        libc::PTRACE_SYSCALL_INFO_ENTRY => Syscall::Entry(info.value),
-        libc::PTRACE_SYSCALL_INFO_EXIT => Syscall::Exit(info.value.cast_signed()),
+        PTRACE_SYSCALL_INFO_ENTRY => Syscall::Entry(info.value),
+        PTRACE_SYSCALL_INFO_EXIT => Syscall::Exit(info.value.cast_signed()),
         _ => Syscall::None,
     })
 }

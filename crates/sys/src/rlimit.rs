@@ -1,29 +1,30 @@
 //! Resource limits, by the names that the runtime specification uses.
 
 use crate::error::{Errno, Fail, Result, check};
+use rustix::process::Resource;
 
-const KINDS: &[(&str, u32)] = &[
-    ("RLIMIT_CPU", libc::RLIMIT_CPU),
-    ("RLIMIT_FSIZE", libc::RLIMIT_FSIZE),
-    ("RLIMIT_DATA", libc::RLIMIT_DATA),
-    ("RLIMIT_STACK", libc::RLIMIT_STACK),
-    ("RLIMIT_CORE", libc::RLIMIT_CORE),
-    ("RLIMIT_RSS", libc::RLIMIT_RSS),
-    ("RLIMIT_NPROC", libc::RLIMIT_NPROC),
-    ("RLIMIT_NOFILE", libc::RLIMIT_NOFILE),
-    ("RLIMIT_MEMLOCK", libc::RLIMIT_MEMLOCK),
-    ("RLIMIT_AS", libc::RLIMIT_AS),
-    ("RLIMIT_LOCKS", libc::RLIMIT_LOCKS),
-    ("RLIMIT_SIGPENDING", libc::RLIMIT_SIGPENDING),
-    ("RLIMIT_MSGQUEUE", libc::RLIMIT_MSGQUEUE),
-    ("RLIMIT_NICE", libc::RLIMIT_NICE),
-    ("RLIMIT_RTPRIO", libc::RLIMIT_RTPRIO),
-    ("RLIMIT_RTTIME", libc::RLIMIT_RTTIME),
+const KINDS: &[(&str, Resource)] = &[
+    ("RLIMIT_CPU", Resource::Cpu),
+    ("RLIMIT_FSIZE", Resource::Fsize),
+    ("RLIMIT_DATA", Resource::Data),
+    ("RLIMIT_STACK", Resource::Stack),
+    ("RLIMIT_CORE", Resource::Core),
+    ("RLIMIT_RSS", Resource::Rss),
+    ("RLIMIT_NPROC", Resource::Nproc),
+    ("RLIMIT_NOFILE", Resource::Nofile),
+    ("RLIMIT_MEMLOCK", Resource::Memlock),
+    ("RLIMIT_AS", Resource::As),
+    ("RLIMIT_LOCKS", Resource::Locks),
+    ("RLIMIT_SIGPENDING", Resource::Sigpending),
+    ("RLIMIT_MSGQUEUE", Resource::Msgqueue),
+    ("RLIMIT_NICE", Resource::Nice),
+    ("RLIMIT_RTPRIO", Resource::Rtprio),
+    ("RLIMIT_RTTIME", Resource::Rttime),
 ];
 
 /// The number of a limit by its name (`RLIMIT_NOFILE`).
 pub fn rlimit_number(kind: &str) -> Option<u32> {
-    KINDS.iter().find(|(name, _)| *name == kind).map(|(_, number)| *number)
+    KINDS.iter().find(|(name, _)| *name == kind).map(|(_, kind)| *kind as u32)
 }
 
 /// `struct rlimit64` of the kernel; `u64::MAX` is no limit.

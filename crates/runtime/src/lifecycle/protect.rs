@@ -28,7 +28,7 @@ pub fn protect() -> Result<()> {
     if is_protected()? {
         return Ok(());
     }
-    let args = strings(std::env::args_os());
+    let args = strings(forgeone_sys::entry::args().into_iter());
     let env = strings(std::env::vars_os().map(|(mut key, value)| {
         key.push("=");
         key.push(value);
