@@ -240,6 +240,39 @@ fn several_mounts_have_their_own_maps() {
 }
 
 #[test]
+fn an_earlier_mount_can_make_the_source_of_an_idmapped_bind() {
+    if !privileged::root() {
+        return;
+    }
+    let source = owned();
+    fs::create_dir(source.path().join("below")).unwrap();
+    let below = owned();
+    for (own_users, seen) in [(false, "1007:1008\n2007:2008\n7:8\n"), (true, "7:8\n107:108\n65534:65534\n")] {
+        let bundle = match own_users {
+            true => self::own_users(Bundle::busybox().writable()),
+            false => Bundle::busybox().writable(),
+        };
+        let first = if own_users { FIRST } else { 1000 };
+        // One source isn't there before the first mount, the other is there and empty.
+        let (missing, covered) = (bundle.rootfs().join("made/below"), bundle.rootfs().join("there"));
+        fs::create_dir(&covered).unwrap();
+        let at = |place: &str, mut mount: Value| {
+            mount["destination"] = json!(place);
+            mount
+        };
+        let bundle = bundle
+            .mount(mount("/made", "bind", source.path(), "bind"))
+            .mount(mount("/made/below", "bind", below.path(), "bind"))
+            .mount(mount("/there", "bind", below.path(), "bind"))
+            .mount(at("/first", bind(&missing, "bind", first)))
+            .mount(at("/second", bind(&covered, "rbind", first + if own_users { 100 } else { 1000 })));
+        let line = "stat -c %u:%g /first/user /second/user /made/below/user";
+        assert_eq!(shell(bundle, line), seen);
+        assert_eq!(owner_on_host(below.path().join("user")), (7, 8));
+    }
+}
+
+#[test]
 fn what_can_not_be_idmapped_is_refused_by_name_and_cause() {
     if !privileged::root() {
         return;

@@ -31,7 +31,8 @@ pub struct Prepared {
     pub(super) rootfs_tree: Option<OwnedFd>,
     /// Copies of sources that init couldn't reach, or that are idmapped, by the number of the mount.
     pub(super) trees: Vec<(usize, OwnedFd)>,
-    /// The user namespaces of idmapped file systems that init mounts, by the number of the mount.
+    /// The user namespaces of what is idmapped once init has it: file systems that it mounts, and binds whose source may
+    /// be made by a mount before. By the number of the mount.
     pub(super) users: Vec<(usize, OwnedFd)>,
 }
 
@@ -44,6 +45,20 @@ impl Prepared {
     /// The kernel's `/proc`, as it was found before the clone.
     pub fn procfs(&self) -> &Procfs {
         &self.procfs
+    }
+
+    /// Idmaps the source of a bind that was not there before the container's own mounts: init has opened it, and may not
+    /// have the rights to map it.
+    ///
+    /// # Errors
+    /// The kernel's answer, with the mount.
+    pub fn idmap(&self, plan: &RootfsPlan, index: usize, tree: &OwnedFd) -> Result<()> {
+        let mount = plan.mounts.iter().find(|mount| mount.index == index);
+        let users = self.users.iter().find(|(i, _)| *i == index);
+        let (Some(mount @ MountPlan { idmap: Some(idmap), .. }), Some((_, users))) = (mount, users) else {
+            return Err(Error::new(Kind::System, format!("mounts[{index}]: is not to be idmapped")));
+        };
+        idmap::apply(tree, users.as_fd(), idmap.recursive).during(|| mount)
     }
 
     /// Opens what is to be had of the last mount's source, which was made since.
@@ -133,23 +148,34 @@ fn idmap_mounts(plan: &RootfsPlan, prepared: &mut Prepared) -> Result<()> {
     for mount in &plan.mounts {
         let Some(idmap) = &mount.idmap else { continue };
         let users = namespaces.get(&idmap.users, &prepared.procfs).during(|| mount)?;
-        match &mount.kind {
-            MountKind::Bind { source, recursive, .. } => {
-                let tree = idmapped(source, *recursive, users.as_fd(), idmap.recursive).during(|| mount)?;
-                prepared.trees.push((mount.index, tree));
-            }
-            _ => prepared.users.push((mount.index, fs::dup(users)?)),
+        if let MountKind::Bind { source, recursive, .. } = &mount.kind
+            && let Some(source) = settled(source, *recursive, prepared).during(|| mount)?
+        {
+            let tree = idmap::explained(receiving(&source, *recursive)).during(|| mount)?;
+            idmap::apply(&tree, users.as_fd(), idmap.recursive).during(|| mount)?;
+            prepared.trees.push((mount.index, tree));
+        } else {
+            prepared.users.push((mount.index, fs::dup(users)?));
         }
     }
     Ok(())
 }
 
-/// A copy of the tree at a path of the host, idmapped.
-fn idmapped(source: &Path, tree: bool, users: BorrowedFd, recursive: bool) -> SysResult<OwnedFd> {
-    let source = fs::openat(CWD, source, OFlags::PATH, Mode::empty())?;
-    let copy = idmap::explained(receiving(&source, tree))?;
-    idmap::apply(&copy, users, recursive)?;
-    Ok(copy)
+/// A source of the host, unless a mount of the container's own may make it, cover it or appear in it: those are all in the
+/// root file system. Where init can't get there by path, what is there now has to do.
+fn settled(source: &Path, recursive: bool, prepared: &Prepared) -> SysResult<Option<OwnedFd>> {
+    let source = match fs::openat(CWD, source, OFlags::PATH, Mode::empty()) {
+        // Init will say that it is missing, if it still is.
+        Err(e) if e.errno() == Errno::NOENT => return Ok(None),
+        result => result?,
+    };
+    if prepared.rootfs_tree.is_some() {
+        return Ok(Some(source));
+    }
+    let path = |file| fs::readlinkat(CWD, fs::fd_path(file));
+    let (root, at) = (path(&prepared.rootfs)?, path(&source)?);
+    let may_change = at.starts_with(&root) || recursive && root.starts_with(&at);
+    Ok((!may_change).then_some(source))
 }
 
 /// Whether everybody may search all directories that lead to a file. The path is the kernel's, free of links.

@@ -64,6 +64,8 @@ impl Drop for NoUmask {
 /// Builds the root file system of `plan`. The caller is alone in its mount namespace, and already in the other
 /// namespaces and cgroups of the container.
 ///
+/// `idmap` has a detached tree idmapped, for the mount of this number, by who has the rights: see [`Prepared::idmap`].
+///
 /// On kernels without the mount calls of Linux 5.2, the current directory changes.
 ///
 /// # Errors
@@ -72,6 +74,7 @@ pub fn build<'a>(
     plan: &'a RootfsPlan,
     prepared: Prepared,
     cgroups: &'a CgroupView,
+    idmap: &dyn Fn(usize, OwnedFd) -> RuntimeResult<()>,
 ) -> RuntimeResult<Rootfs<'a>> {
     let _umask = NoUmask::new();
     part_from_host(plan).during(|| "propagation of /")?;
@@ -81,6 +84,10 @@ pub fn build<'a>(
     let (late, trees) = (RefCell::default(), RefCell::new(trees));
     let rootfs = Rootfs { plan, cgroups, mounting, root, identity, late, trees, users };
     for mount in &plan.mounts {
+        if let Some(tree) = rootfs.late_source(mount).during(|| mount)? {
+            idmap(mount.index, fs::dup(&tree)?)?;
+            rootfs.trees.borrow_mut().push((mount.index, tree));
+        }
         rootfs.mount(mount).during(|| mount)?;
     }
     devices::make(&rootfs)?;
@@ -200,6 +207,20 @@ impl Rootfs<'_> {
     /// Has descriptors closed that nobody needs any more, some time before the root is entered.
     pub(super) fn spend(&self, fds: impl IntoIterator<Item = OwnedFd>) {
         self.mounting.spend(fds);
+    }
+
+    /// The source of an idmapped bind that couldn't be opened before the mounts.
+    fn late_source(&self, plan: &MountPlan) -> Result<Option<OwnedFd>> {
+        let (MountKind::Bind { source, recursive, .. }, Some(_)) = (&plan.kind, &plan.idmap) else {
+            return Ok(None);
+        };
+        if self.trees.borrow().iter().any(|(i, _)| *i == plan.index) {
+            return Ok(None);
+        }
+        match self.mounting.tree_at(source, *recursive)? {
+            Tree::Detached(tree) => Ok(Some(tree)),
+            Tree::Original(..) => idmap::explained(Err(Error::new("open_tree", Errno::NOSYS))),
+        }
     }
 
     fn take_tree(&self, index: usize) -> Option<OwnedFd> {

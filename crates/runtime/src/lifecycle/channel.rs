@@ -8,6 +8,8 @@
 //!    ├──── Go ─────────────────────────────────────────────────────────────────►│
 //!    │ ◄── Network + its namespace ──────────────────── (linux.netDevices) ─────┤
 //!    ├──── Go ─────────────────────────────────────────────────────────────────►│
+//!    │ ◄── Idmap(mount) + its source ───────────────── (a source that a mount makes) ┤
+//!    ├──── Go ─────────────────────────────────────────────────────────────────►│
 //!    │ ◄── RunHooks ─────────────────────────────────── (hooks or devices) ─────┤
 //!    ├──── Go ─────────────────────────────────────────────────────────────────►│
 //!    │ ◄── Terminal + master ───────────────────────────────────────────────────┤
@@ -37,6 +39,8 @@ pub(super) enum Message {
     MapIds,
     /// Init: I am in my network namespace, which is this: move the devices in.
     Network(OwnedFd),
+    /// Init: idmap this tree for the mount of this number: I may not have the rights.
+    Idmap(usize, OwnedFd),
     /// Init: the mounts are there and the root isn't changed yet: run the hooks of the runtime's namespaces.
     RunHooks,
     /// Init: the terminal's master.
@@ -146,6 +150,7 @@ fn encode(message: &Message) -> (Vec<u8>, Option<&OwnedFd>) {
         Message::Cloned(pid, fd) => ([b"c".as_slice(), &pid.to_le_bytes()].concat(), fd.as_ref()),
         Message::MapIds => (b"m".to_vec(), None),
         Message::Network(fd) => (b"n".to_vec(), Some(fd)),
+        Message::Idmap(mount, fd) => ([b"i".as_slice(), &mount.to_le_bytes()].concat(), Some(fd)),
         Message::RunHooks => (b"h".to_vec(), None),
         Message::Terminal(fd) => (b"t".to_vec(), Some(fd)),
         Message::Filter => (b"l".to_vec(), None),
@@ -178,6 +183,10 @@ fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Message> {
         }
         (b'm', []) => Message::MapIds,
         (b'n', []) => Message::Network(fds.next().ok_or_else(broken)?),
+        (b'i', mount) => {
+            let mount = usize::from_le_bytes(mount.try_into().map_err(|_| broken())?);
+            Message::Idmap(mount, fds.next().ok_or_else(broken)?)
+        }
         (b'h', []) => Message::RunHooks,
         (b't', []) => Message::Terminal(fds.next().ok_or_else(broken)?),
         (b'l', []) => Message::Filter,

@@ -318,7 +318,7 @@ impl<'a> Making<'a> {
         let Init { child, channel, writer } = init;
         self.record.pid = child.pid;
         let state = State { pid: child.pid, ..self.state };
-        let (terminal, inodes) = converse(&child, &channel, &plan, writer, prepared.procfs(), &state, undo)?;
+        let (terminal, inodes) = converse(&child, &channel, &plan, writer, &prepared, &state, undo)?;
         self.record.namespaces = own_namespaces(&plan, inodes);
         faults::at("create/ready")?;
         self.record.pidfd_inode = child.pidfd.as_ref().and_then(process::pidfd_inode).unwrap_or(0);
@@ -391,10 +391,11 @@ fn converse(
     channel: &Channel,
     plan: &Plan,
     writer: Writer,
-    procfs: &Procfs,
+    prepared: &Prepared,
     state: &State,
     undo: &mut Undo,
 ) -> Result<(Option<OwnedFd>, Inodes)> {
+    let procfs = prepared.procfs();
     let mut terminal = None;
     // An init that is gone can't be told; what it said last, or that it ended, is what comes next.
     let go = || drop(channel.send(&Message::Go));
@@ -409,6 +410,10 @@ fn converse(
                 let moved = network::move_in(&plan.net_devices, own, container)?;
                 undo.push("the move of network devices", || moved.give_back());
                 channel.send(&Message::Go)?;
+            }
+            Message::Idmap(mount, tree) => {
+                prepared.idmap(&plan.rootfs, mount, &tree)?;
+                go();
             }
             Message::RunHooks => {
                 hooks::run("prestart", &plan.hooks.prestart, state)?;

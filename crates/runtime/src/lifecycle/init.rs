@@ -235,7 +235,11 @@ fn open_time_offsets(own: &Inherited) -> Result<Option<OwnedFd>> {
 fn build_root(own: &mut Inherited) -> Result<Entered> {
     let plan = own.plan;
     let prepared = own.prepared.take().ok_or_else(built_already)?;
-    let root = rootfs::build(&plan.rootfs, prepared, &own.view)?;
+    let idmap = |mount, tree| {
+        own.channel.send(&Message::Idmap(mount, tree))?;
+        own.channel.wait_go()
+    };
+    let root = rootfs::build(&plan.rootfs, prepared, &own.view, &idmap)?;
     faults::at("init/mounts")?;
     run_hooks(own, &root)?;
     faults::at("init/hooks")?;

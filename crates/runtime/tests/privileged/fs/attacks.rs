@@ -1,7 +1,7 @@
 //! What broke other runtimes: the tree is hostile, and the host stays unharmed.
 
 use super::roots::MOUNTS;
-use super::support::{Bundle, KERNELS, Kernel, in_child, mount_at, mounts, parse_mounts};
+use super::support::{Bundle, KERNELS, Kernel, in_child, mount_at, mounts, nobody_idmaps, parse_mounts};
 use forgeone_runtime::fs as rootfs;
 use forgeone_sys::process::Namespaces;
 use forgeone_sys::{AsFd, Errno, OwnedFd, fs, process, pty};
@@ -251,7 +251,7 @@ pub(crate) fn a_shared_volume_that_is_swapped_while_mounting() {
             let (reader, writer) = fs::pipe().unwrap();
             in_child(Namespaces::MOUNT, || {
                 bundle.kernel.become_it();
-                if let Ok(rootfs) = rootfs::build(&plan, prepared, &bundle.cgroups) {
+                if let Ok(rootfs) = rootfs::build(&plan, prepared, &bundle.cgroups, &nobody_idmaps) {
                     // Wherever they went: inside.
                     let all = parse_mounts(&std_fs::read_to_string("/proc/self/mountinfo").unwrap());
                     let strange = all.iter().filter(|m| {
@@ -274,7 +274,7 @@ pub(crate) fn a_shared_volume_that_is_swapped_while_mounting() {
         let prepared = rootfs::prepare(&plan).unwrap();
         in_child(Namespaces::MOUNT, || {
             bundle.kernel.become_it();
-            rootfs::build(&plan, prepared, &bundle.cgroups).unwrap();
+            rootfs::build(&plan, prepared, &bundle.cgroups, &nobody_idmaps).unwrap();
         });
     }
 }

@@ -1,6 +1,8 @@
 //! Whole roots: what is there, what isn't, and what the host sees.
 
-use super::support::{Bundle, KERNELS, Mount, in_child, mount_at, mounts, own_host, parse_mounts};
+use super::support::{
+    Bundle, KERNELS, Mount, in_child, mount_at, mounts, nobody_idmaps, own_host, parse_mounts,
+};
 use forgeone_runtime::fs::{self as rootfs, CgroupView};
 use forgeone_sys::process::Namespaces;
 use forgeone_sys::{AsFd, fs, mount, process, pty};
@@ -69,7 +71,7 @@ pub(crate) fn nothing_is_left_open() {
         let prepared = rootfs::prepare(&plan).unwrap();
         in_child(bundle.namespaces, || {
             kernel.become_it();
-            let rootfs = rootfs::build(&plan, prepared, &bundle.cgroups).unwrap();
+            let rootfs = rootfs::build(&plan, prepared, &bundle.cgroups, &nobody_idmaps).unwrap();
             rootfs.finish().unwrap();
             drop(rootfs.enter().unwrap());
             // One of the child's own, by which it waited to be started.
@@ -346,7 +348,8 @@ pub(crate) fn a_replaced_root_is_noticed() {
     std_fs::rename(bundle.path("rootfs"), bundle.path("away")).unwrap();
     std_fs::create_dir(bundle.path("rootfs")).unwrap();
     in_child(Namespaces::MOUNT, || {
-        let e = rootfs::build(&plan, prepared, &CgroupView::default()).unwrap_err().to_string();
+        let e =
+            rootfs::build(&plan, prepared, &CgroupView::default(), &nobody_idmaps).unwrap_err().to_string();
         assert!(e.starts_with("root.path: ") && e.contains("was replaced meanwhile"), "{e}");
     });
     std_fs::remove_dir(bundle.path("rootfs")).unwrap();

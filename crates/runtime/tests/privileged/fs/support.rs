@@ -6,7 +6,7 @@ use forgeone_sys::fs::{read_up_to, write_all};
 use forgeone_sys::mount::{self, MountPropagationFlags};
 use forgeone_sys::process::{self, CloneArgs, Exit, Forked, Namespaces};
 use forgeone_sys::seccomp::{Instruction, seccomp_load};
-use forgeone_sys::{Errno, fs};
+use forgeone_sys::{Errno, OwnedFd, fs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use testkit::Temp;
@@ -24,6 +24,11 @@ pub(crate) enum Kernel {
 
 pub(crate) const KERNELS: [Kernel; 4] =
     [Kernel::New, Kernel::Without(Errno::NOSYS), Kernel::Without(Errno::PERM), Kernel::WithoutSetattr];
+
+/// There is no runtime beside the child that could.
+pub(crate) fn nobody_idmaps(_: usize, _: OwnedFd) -> Result<()> {
+    panic!("an idmapped source inside the root file system")
+}
 
 pub(crate) fn need_root() {
     if process::geteuid() != 0 {
@@ -122,7 +127,8 @@ impl Bundle {
         let prepared = rootfs::prepare(&plan);
         in_mapped_child(self.namespaces, self.maps, || {
             self.kernel.become_it();
-            let built = prepared.and_then(|prepared| rootfs::build(&plan, prepared, &self.cgroups));
+            let built =
+                prepared.and_then(|prepared| rootfs::build(&plan, prepared, &self.cgroups, &nobody_idmaps));
             let entered = built.and_then(|rootfs| {
                 hook(&rootfs)?;
                 rootfs.finish()?;
