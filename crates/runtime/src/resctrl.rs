@@ -72,12 +72,17 @@ pub fn plan(id: &str, wanted: &IntelRdt) -> Result<Plan> {
     let several = wanted.schemata.iter().enumerate().map(|(i, line)| (format!("schemata[{i}]"), line));
     let mut schemata = Vec::new();
     for (field, line) in single.chain(several) {
-        if line.contains(['\n', '\0']) || !line.contains(':') {
-            return Err(wrong(&field, format!("{line:?}: is not a line of schemata")));
-        }
+        check_line(line).map_err(|e| e.during(format_args!("linux.intelRdt.{field}")))?;
         schemata.push(line.clone());
     }
     Ok(Plan { id: id.to_owned(), class: class.to_owned(), schemata, monitoring: wanted.enable_monitoring })
+}
+
+fn check_line(line: &str) -> Result<()> {
+    match line.contains(['\n', '\0']) || !line.contains(':') {
+        true => Err(Error::new(Kind::Config, format!("{line:?}: is not a line of schemata"))),
+        false => Ok(()),
+    }
 }
 
 /// Finds out where the container will be, and what has to be made for it. `mountinfo` is what the kernel says of the
@@ -152,10 +157,62 @@ pub fn make(plan: &Plan, paths: &Paths) -> Result<()> {
 
 fn write_schemata(plan: &Plan, group: &Path) -> Result<()> {
     // A line for each write: the kernel takes a resource only once in one.
-    plan.schemata.iter().try_for_each(|line| {
-        let written = fs::write_file_at(CWD, group.join("schemata"), format!("{line}\n").as_bytes());
-        explained(group, written).during(|| format!("schemata {line:?}"))
-    })
+    plan.schemata.iter().try_for_each(|line| write_line(group, line))
+}
+
+fn write_line(group: &Path, line: &str) -> Result<()> {
+    let written = fs::write_file_at(CWD, group.join("schemata"), format!("{line}\n").as_bytes());
+    explained(group, written).during(|| format!("schemata {line:?}"))
+}
+
+/// A class whose share was changed: its directory, and the lines to put back.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Changed(Vec<(PathBuf, String)>);
+
+impl Changed {
+    /// Puts the share back as it was, because of `cause`; all that failed.
+    pub fn taken_back(self, cause: Error) -> Error {
+        let back = self.0.iter().rev().filter_map(|(group, line)| write_line(group, line).err());
+        Error::all(std::iter::once(cause.clone()).chain(back).collect()).unwrap_or(cause)
+    }
+}
+
+/// Gives the container's class other shares: each with what asks for it, for messages, and the name of the resource. A
+/// class that the config names changes for all that are in it.
+///
+/// # Errors
+/// [`Kind::Config`] for what isn't a line for the resource, or for one that the class hasn't got; the kernel's answer with
+/// its own reason. Nothing is changed then.
+pub fn change(paths: &Paths, lines: &[(&str, &str, &str)]) -> Result<Changed> {
+    let group = Path::new(&paths.group);
+    let mut changed = Changed::default();
+    if lines.is_empty() {
+        return Ok(changed);
+    }
+    let text = fs::read_file_at(CWD, group.join("schemata"), FILE_MAX).during(|| "linux.intelRdt")?;
+    let text = String::from_utf8_lossy(&text);
+    let resource = |line: &str| line.split(':').next().unwrap_or_default().trim().to_owned();
+    let mut before = Vec::new();
+    for (field, name, line) in lines {
+        check_line(line).map_err(|e| e.during(field))?;
+        let there = text.lines().map(str::trim).find(|there| resource(there) == resource(line));
+        match there.filter(|there| there.starts_with(name)) {
+            Some(there) => before.push((group.to_owned(), there.to_owned())),
+            None => {
+                let there = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+                let cause = format!("{field}: {line:?}: is no share of {name}; the class has {there:?}");
+                return Err(Error::new(Kind::Config, cause));
+            }
+        }
+    }
+    for ((field, _, line), before) in lines.iter().zip(before) {
+        if let Err(e) = write_line(group, line) {
+            return Err(changed.taken_back(e.during(field)));
+        }
+        changed.0.push(before);
+    }
+    Ok(changed)
 }
 
 fn compare(plan: &Plan, group: &Path) -> Result<()> {

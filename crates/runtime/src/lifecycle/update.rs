@@ -5,6 +5,7 @@ use crate::cgroup::{self, Group};
 use crate::error::{During, Error, Kind, Result};
 use crate::faults;
 use crate::fs::Procfs;
+use crate::resctrl;
 use crate::spec::{Resources, Spec};
 use crate::state::{self, Record};
 use forgeone_trust as trust;
@@ -24,7 +25,7 @@ impl Runtime {
         if !matches!(status, Status::Created | Status::Running | Status::Paused) {
             return Err(start::not_running(id, status));
         }
-        check_rdt(options, self.procfs()?)?;
+        let shares = shares(options, record, self.procfs()?)?;
         let kept = container.kept()?;
         let current = resources(record, &kept.spec);
         let (layout, change) = (cgroup::detect()?, &options.resources);
@@ -32,7 +33,11 @@ impl Runtime {
         super::ask(trust::Operation::Update, id, kept, &[])?;
         faults::at("update/planned")?;
         let group = Group::open(record.cgroup.clone());
-        let changed = group.update(&update.plan)?;
+        let shared = resctrl::change(&record.resctrl, &shares)?;
+        let changed = match group.update(&update.plan) {
+            Ok(changed) => changed,
+            Err(e) => return Err(shared.taken_back(e)),
+        };
         let before = record;
         let record = Record { resources: Some(update.after), ..before.clone() };
         let written = faults::at("update/changed").and_then(|()| container.dir.write(&record));
@@ -45,7 +50,7 @@ impl Runtime {
             })
         });
         if let Err(e) = told {
-            return Err(changed.taken_back(e));
+            return Err(shared.taken_back(changed.taken_back(e)));
         }
         state::append(&container.dir, &super::event(&record, "updated"))?;
         faults::at("update/noted")?;
@@ -53,12 +58,22 @@ impl Runtime {
     }
 }
 
-/// Shares of caches and memory bandwidth (Intel RDT) can be changed where the container has got one, which no container
-/// does in this version; what the machine lacks is told first.
-fn check_rdt(options: &UpdateOptions, procfs: &Procfs) -> Result<()> {
-    let schemas =
-        [("--l3-cache-schema", &options.l3_cache_schema), ("--mem-bw-schema", &options.mem_bw_schema)];
-    let Some((field, _)) = schemas.iter().find(|(_, schema)| schema.is_some()) else { return Ok(()) };
+/// The shares of caches and memory bandwidth (Intel RDT) that are asked for, which only a container that has got one can
+/// change; what the machine lacks is told first.
+fn shares<'a>(
+    options: &'a UpdateOptions,
+    record: &Record,
+    procfs: &Procfs,
+) -> Result<Vec<(&'static str, &'static str, &'a str)>> {
+    let asked = [
+        ("--l3-cache-schema", "L3", &options.l3_cache_schema),
+        ("--mem-bw-schema", "MB", &options.mem_bw_schema),
+    ];
+    let asked = asked.into_iter().filter_map(|(field, name, line)| Some((field, name, line.as_deref()?)));
+    let asked: Vec<_> = asked.collect();
+    let Some((field, ..)) = asked.first().filter(|_| record.resctrl.group.is_empty()) else {
+        return Ok(asked);
+    };
     let known = procfs.read("filesystems", 1 << 16)?;
     let why = match String::from_utf8_lossy(&known).contains("\tresctrl\n") {
         false => "this machine has no resctrl file system (Intel RDT)",

@@ -65,7 +65,7 @@ impl Watch<'_> {
     /// # Errors
     /// When its groups are gone, or can't be read.
     pub fn stats(&self) -> Result<Stats> {
-        metrics::read(&self.record.cgroup)
+        metrics::read(&self.record.cgroup, &self.record.resctrl)
     }
 
     /// Waits until something happens, at most this long; it may say too early that nothing did.

@@ -1,7 +1,7 @@
 //! The files of a group and the forms that numbers have in them.
 
 use crate::numbers::numbers;
-use forgeone_sys::fs::{self, CWD, Mode, OFlags};
+use forgeone_sys::fs::{self, CWD, FileType, Mode, OFlags};
 use forgeone_sys::{Errno, OwnedFd, Result};
 
 /// The largest file that is read: `memory.stat` and `io.stat` have some kilobytes.
@@ -33,6 +33,15 @@ impl Files {
     /// The same, 0 where there is no such file.
     pub(super) fn count(&self, file: &str) -> Result<u64> {
         Ok(self.number(file)?.unwrap_or(0))
+    }
+
+    /// The names of the directories in it, sorted.
+    pub(super) fn directories(&self) -> Result<Vec<String>> {
+        let entries = fs::read_dir(&self.0)?.into_iter();
+        let directories = entries.filter(|(_, kind)| *kind == FileType::Directory);
+        let mut names: Vec<_> = directories.filter_map(|(name, _)| name.into_string().ok()).collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// Sizes of huge pages for which the group has a file `hugetlb.SIZE` and `suffix`.

@@ -5,6 +5,7 @@
 //! nanoseconds and sizes bytes, unless it is said.
 
 mod files;
+mod rdt;
 mod types;
 mod v1;
 mod v2;
@@ -13,6 +14,7 @@ pub use types::*;
 
 use crate::cgroup::Paths;
 use crate::error::{During, Result};
+use crate::resctrl;
 use files::Files;
 
 /// Reads the numbers of one controller.
@@ -33,11 +35,11 @@ const READERS: &[(&str, Reader, Reader)] = &[
     ("hugetlb", v1::hugetlb, v2::hugetlb),
 ];
 
-/// What the container with these groups uses.
+/// What the container with these groups, and in these of resctrl, uses.
 ///
 /// # Errors
 /// When a group is gone, or a file can't be read.
-pub fn read(paths: &Paths) -> Result<Stats> {
+pub fn read(paths: &Paths, resctrl: &resctrl::Paths) -> Result<Stats> {
     let read = || -> forgeone_sys::Result<Stats> {
         let mut stats = Stats::default();
         let unified = paths.v2.as_deref().map(Files::open).transpose()?;
@@ -51,6 +53,7 @@ pub fn read(paths: &Paths) -> Result<Stats> {
         if let Some(files) = &unified {
             v2::pressure(files, &mut stats)?;
         }
+        stats.intel_rdt.extra = rdt::read(resctrl)?;
         Ok(stats)
     };
     read().during(|| "statistics")

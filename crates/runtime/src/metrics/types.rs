@@ -18,7 +18,7 @@ object! {
         pub blkio: BlockIo = "blkio" required,
         /// Huge pages, by size such as `2MB`.
         pub hugetlb: BTreeMap<String, Hugetlb> = "hugetlb" required,
-        /// Intel RDT; no container gets any.
+        /// Intel RDT; empty for a container without `linux.intelRdt`.
         pub intel_rdt: IntelRdt = "intel_rdt" required,
         /// Interfaces that the runtime has made: none, networks are others' work. `null`, as runc has it then.
         pub network_interfaces: Option<Vec<String>> = "network_interfaces" required,
@@ -190,7 +190,7 @@ object! {
 }
 
 object! {
-    /// Intel RDT.
+    /// Intel RDT: all of it as fields that aren't named here, since few machines have any.
     pub struct IntelRdt {}
 }
 

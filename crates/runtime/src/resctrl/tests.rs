@@ -162,3 +162,35 @@ fn the_kernels_reason_is_told() {
     );
     remove(&paths).unwrap();
 }
+
+#[test]
+fn shares_can_be_changed_and_taken_back() {
+    let root = resctrl();
+    let paths = Paths { group: root.path().join("gold").display().to_string(), ..Paths::default() };
+    let gold = |text: &str| std::fs::write(root.path().join("gold/schemata"), text).unwrap();
+    let there = "    L3:0=07f0;1=001f\n    MB:0= 20;1= 70\n";
+    let (l3, mb) = ("--l3-cache-schema", "--mem-bw-schema");
+    drop(change(&paths, &[]).unwrap());
+    assert_eq!(text(&root, "gold/schemata"), there, "nothing was asked for");
+    // A file keeps what was written last at its beginning, where the kernel takes each line.
+    let changed = change(&paths, &[(l3, "L3", "L3:0=f;1=f"), (mb, "MB", "MB:0=10;1=10")]).unwrap();
+    assert!(text(&root, "gold/schemata").starts_with("MB:0=10;1=10\n"));
+    let e = changed.taken_back(Error::new(Kind::System, "cause")).to_string();
+    assert_eq!(e, "cause");
+    assert!(text(&root, "gold/schemata").starts_with("L3:0=07f0;1=001f\n"));
+    gold(there);
+    for (line, message) in [
+        ((l3, "L3", "L3"), r#"--l3-cache-schema: "L3": is not a line of schemata"#),
+        ((mb, "MB", "MB:0=1\nL3:0=1"), r#"--mem-bw-schema: "MB:0=1\nL3:0=1": is not a line of schemata"#),
+        (
+            (mb, "MB", "L3:0=f"),
+            r#"--mem-bw-schema: "L3:0=f": is no share of MB; the class has "L3:0=07f0;1=001f MB:"#,
+        ),
+        ((l3, "L3", "L3CODE:0=f"), r#"--l3-cache-schema: "L3CODE:0=f": is no share of L3; the class has"#),
+    ] {
+        // Behind one that could be had.
+        let e = change(&paths, &[(l3, "L3", "L3:0=f"), line]).unwrap_err();
+        assert!(e.kind() == Kind::Config && e.to_string().starts_with(message), "{e}");
+        assert_eq!(text(&root, "gold/schemata"), there, "nothing was written");
+    }
+}
