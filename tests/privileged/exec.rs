@@ -2,14 +2,17 @@
 
 use crate::cgroup::{ONLY_V2, group, v1, v2, view};
 use crate::running::{Running, dir, prepared_by, read, run, says};
-use forgeone_sys::{OwnedFd, socket};
+use forgeone_sys::{OwnedFd, process, socket};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::thread::{self, JoinHandle};
 use testkit::{Bundle, Door, Output, eventually, privileged, skip};
+
+const SIGTERM: i32 = 15;
 
 const CPUS: [&str; 3] = ["grep", "Cpus_allowed_list", "/proc/self/status"];
 
@@ -251,6 +254,33 @@ fn a_program_for_a_paused_container_waits_until_that_goes_on() {
     door.ok(["resume", id]);
     let output = exec.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"thawed\n"[..]));
+}
+
+#[test]
+fn whoever_waits_for_a_paused_container_can_be_ended() {
+    if !privileged::root() {
+        return;
+    }
+    let running = Running::of(Bundle::busybox());
+    let (door, id) = (&running.door, &running.id);
+    let processes = || door.ok(["ps", "--format", "json", id]).json().as_array().unwrap().len();
+    door.ok(["pause", id]);
+    let mut exec = door.command(["exec", "--ignore-paused", id, "sleep", "1000"]).spawn().unwrap();
+    eventually("the process is there", || processes() == 2);
+    process::kill(exec.id() as i32, SIGTERM).unwrap();
+    eventually("exec ends", || exec.try_wait().unwrap().is_some());
+    assert_eq!(exec.wait().unwrap().signal(), Some(SIGTERM));
+    // What it had begun ends before it becomes the program.
+    door.ok(["resume", id]);
+    eventually("init is alone", || processes() == 1);
+    // The program itself is reached by the signal, once it runs.
+    let mut exec = door.command(["exec", "--ignore-paused", id, "sleep", "1000"]).spawn().unwrap();
+    eventually("the process is there", || processes() == 2);
+    eventually("it ends by the signal", || {
+        process::kill(exec.id() as i32, SIGTERM).unwrap();
+        exec.try_wait().unwrap().is_some()
+    });
+    eventually("init is alone", || processes() == 1);
 }
 
 #[test]

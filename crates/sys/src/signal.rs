@@ -35,6 +35,11 @@ impl SignalSet {
         Self(bits)
     }
 
+    /// The set without the signal of this number, from 1 to 64.
+    pub const fn without(self, number: i32) -> Self {
+        Self(self.0 & !(1 << (number - 1)))
+    }
+
     /// Whether the signal of this number is in it.
     pub const fn contains(self, number: i32) -> bool {
         matches!(number, 1..=64) && self.0 & (1 << (number - 1)) != 0

@@ -33,7 +33,12 @@ pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {
         ignore_paused: call.flags.switch("ignore-paused"),
     };
     let foreground = if options.detach { None } else { Some(Foreground::prepare(door.log)?) };
-    let started = door.runtime.exec(call.id()?, &options, &choose)?;
+    let exec = || door.runtime.exec(call.id()?, &options, &choose);
+    let started = match &foreground {
+        // It is frozen with the others, until somebody lets them go on.
+        Some(foreground) if options.ignore_paused => foreground.endable(exec)?,
+        _ => exec()?,
+    };
     door.warn("exec", &started);
     door.log.debug(|| format!("started process {}", started.pid));
     foreground.map_or(Ok(0), |foreground| foreground.attend(started))

@@ -14,7 +14,7 @@ use forgeone_runtime::Result;
 use forgeone_runtime::error::During;
 use forgeone_runtime::lifecycle::{Notify, Started};
 use forgeone_sys::process::{Exit, getpid, kill, pidfd_send_signal, wait_any_nohang};
-use forgeone_sys::signal::{self, PollFd, poll, signal_name, wait_readable};
+use forgeone_sys::signal::{self, PollFd, SignalSet, poll, signal_name, wait_readable};
 use relay::Relay;
 use std::os::fd::{AsFd, OwnedFd};
 use terminal::Terminal;
@@ -61,6 +61,15 @@ impl<'a> Foreground<'a> {
         signal::block_all().during(|| "block signals")?;
         let signals = signal::signalfd().during(|| "read signals")?;
         Ok(Self { signals, log })
+    }
+
+    /// Does what may wait for ever, and can be ended by a signal meanwhile.
+    pub(crate) fn endable<T>(&self, wait: impl FnOnce() -> Result<T>) -> Result<T> {
+        let kept = (1..=64).filter(|number| ends_us(*number)).fold(SignalSet::all(), SignalSet::without);
+        signal::set_mask(&kept).during(|| "block signals")?;
+        let done = wait();
+        signal::set_mask(&SignalSet::all()).during(|| "block signals")?;
+        done
     }
 
     /// Stays until the program has ended; its exit status, 128 and the signal's number if a signal ended it.
