@@ -10,10 +10,10 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The commit that it was built from, where the build was told.
 pub(crate) const COMMIT: Option<&str> = option_env!("FORGEONE_COMMIT");
 
-/// What `--version` prints.
+/// What `--version` prints. Always three lines: go-runc takes no other number (v1.0.0, `parseVersion`).
 pub(crate) fn version() -> String {
-    let commit = COMMIT.map(|commit| format!("commit: {commit}\n")).unwrap_or_default();
-    format!("forgeone version {VERSION}\n{commit}spec: {}\n", spec::VERSION)
+    let commit = COMMIT.unwrap_or("unknown");
+    format!("forgeone version {VERSION}\ncommit: {commit}\nspec: {}\n", spec::VERSION)
 }
 
 /// A failure with the exit status that it makes.
