@@ -148,10 +148,13 @@ pub(super) fn hugetlb(limits: &[HugepageLimit]) -> Result<Vec<Step>> {
 /// There is no network class on v2.
 pub(super) fn network(network: &NetworkClass) -> Result<Vec<Step>> {
     if v1::set(network.class_id).is_some() {
-        return refuse("linux.resources.network.classID", "cgroup v2 has none");
+        return refuse("linux.resources.network.classID", "needs cgroup v1's net_cls, which is not mounted");
     }
     if !network.priorities.is_empty() {
-        return refuse("linux.resources.network.priorities", "cgroup v2 has none");
+        return refuse(
+            "linux.resources.network.priorities",
+            "needs cgroup v1's net_prio, which is not mounted",
+        );
     }
     Ok(Vec::new())
 }

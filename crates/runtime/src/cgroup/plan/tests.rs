@@ -293,11 +293,15 @@ fn what_is_wrong_or_can_not_be_had_is_refused_by_field() {
             r#"{"hugepageLimits":[{"pageSize":"../2MB","limit":1}]}"#,
             "hugepageLimits[0]: \"../2MB\" is not a size",
         ),
-        (&v2, r#"{"network":{"classID":5}}"#, "network.classID: cgroup v2 has none"),
+        (
+            &v2,
+            r#"{"network":{"classID":5}}"#,
+            "network.classID: needs cgroup v1's net_cls, which is not mounted",
+        ),
         (
             &v2,
             r#"{"network":{"priorities":[{"name":"a","priority":1}]}}"#,
-            "network.priorities: cgroup v2 has none",
+            "network.priorities: needs cgroup v1's net_prio, which is not mounted",
         ),
         (
             &v1,
