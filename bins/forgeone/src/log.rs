@@ -4,8 +4,9 @@
 //! log is standard error itself; there, asking for JSON turns the plain line into an entry.
 
 use crate::args::{Values, usage};
-use crate::output::{printable, without_numbers};
+use crate::output::printable;
 use forgeone_runtime::{Result, clock};
+use forgeone_sys::without_numbers;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;

@@ -20,14 +20,6 @@ pub(crate) fn offer(text: &str) -> Result<bool> {
     }
 }
 
-/// The message without the numbers that the standard library puts behind a system call's error.
-pub(crate) fn without_numbers(message: &str) -> String {
-    let mut parts = message.split(" (os error ");
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    parts.for_each(|part| plain.push_str(part.split_once(')').map_or(part, |(_, rest)| rest)));
-    plain
-}
-
 /// The message on one line, without anything that a terminal would obey.
 pub(crate) fn printable(message: &str) -> String {
     let mut out = String::with_capacity(message.len());
@@ -47,6 +39,5 @@ mod tests {
     #[test]
     fn a_message_stays_on_one_line() {
         assert_eq!(printable("a\nb\u{1b}[2Jc"), "a\\nb\\u{1b}[2Jc");
-        assert_eq!(without_numbers("/x: No such file (os error 2); see"), "/x: No such file; see");
     }
 }

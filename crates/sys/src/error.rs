@@ -6,7 +6,7 @@ use rustix::path::Arg;
 use std::ffi::CStr;
 use std::fmt;
 
-pub use errno::describe;
+pub use errno::{describe, without_numbers};
 pub use rustix::io::Errno;
 
 /// A system call that failed: `openat2(</bundle/rootfs>, "dev/null", O_PATH): ELOOP (Too many levels …)`.

@@ -32,6 +32,6 @@ pub mod signal;
 pub mod socket;
 pub mod uts;
 
-pub use error::{Errno, Error, Result, describe};
+pub use error::{Errno, Error, Result, describe, without_numbers};
 pub use rustix::path::Arg;
 pub use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -24,17 +24,31 @@ const NAMES: &[(&str, i32)] = names![
 /// `ENOENT (No such file or directory)`.
 pub fn describe(errno: Errno) -> String {
     let number = errno.raw_os_error();
-    let text = std::io::Error::from(errno).to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
+    let text = without_numbers(&std::io::Error::from(errno).to_string());
     match NAMES.iter().find(|(_, known)| *known == number) {
         Some((name, _)) => format!("{name} ({text})"),
         None => format!("error {number} ({text})"),
     }
 }
 
+/// A message without the numbers that the standard library puts behind a system call's error.
+pub fn without_numbers(message: &str) -> String {
+    let mut parts = message.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    parts.for_each(|part| plain.push_str(part.split_once(')').map_or(part, |(_, rest)| rest)));
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_has_no_numbers() {
+        assert_eq!(without_numbers("/x: No such file (os error 2); see"), "/x: No such file; see");
+        assert_eq!(without_numbers("a (os error 1), b (os error 13)"), "a, b");
+        assert_eq!(without_numbers("plain"), "plain");
+    }
 
     #[test]
     fn every_number_has_one_name() {
