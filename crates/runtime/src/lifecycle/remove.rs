@@ -121,7 +121,7 @@ impl Runtime {
         let gone = group.kill().and_then(|()| group.delete()).and_then(|()| self.root().remove(id, dir));
         gone.during(|| format!("delete container \"{id}\""))?;
         Ok(vec![format!(
-            "{unread}; its processes were looked for in the group that its path names, {shown}; no poststop hook was run"
+            "{unread}; its processes were looked for in the group that its path names, {shown}, and no other group was removed; no poststop hook was run"
         )])
     }
 
@@ -131,11 +131,13 @@ impl Runtime {
         if let Some(lock) = dir.lock_within(PATIENCE)? {
             return Ok(lock);
         }
+        let mut killed = false;
         for _ in 0..4 {
             // Read each time: create writes it anew when init is there.
             if let Ok(Some(record)) = dir.read() {
                 self.kill_init(&record)?;
                 Group::open(record.cgroup).kill()?;
+                killed = true;
             }
             if let Some(lock) = dir.lock_within(PATIENCE)? {
                 return Ok(lock);
@@ -145,8 +147,10 @@ impl Runtime {
             Some(pid) => format!("process {pid} ({})", proc::command(self.procfs()?, pid)),
             None => "a process".to_owned(),
         };
+        let state = if killed { "is killed, but" } else { "is not to be read, and" };
         let why = format!(
-            "container \"{id}\" is killed, but {holder} still works on it, perhaps waiting for a hook; end that first"
+            "container \"{id}\" {state} {holder} still works on it, perhaps waiting for a hook or a process that does not end; \
+             end that first"
         );
         Err(Error::new(Kind::State, why))
     }
