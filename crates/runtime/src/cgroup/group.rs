@@ -11,6 +11,7 @@ use super::{inside, kill, layout, members, remove};
 use crate::error::{During, Error, Kind, Result};
 use crate::faults;
 use forgeone_sys::{OwnedFd, fs};
+use std::time::Duration;
 
 /// A container's group.
 #[derive(Debug, Default)]
@@ -49,7 +50,7 @@ impl Group {
                 continue;
             }
             ours.parents = std::mem::take(&mut group.paths.parents);
-            let errors = [Some(e.clone()), remove::remove(&ours).err()];
+            let errors = [Some(e.clone()), remove::remove(&ours, remove::WAIT).err()];
             return Err(Error::all(errors.into_iter().flatten().collect()).unwrap_or(e));
         }
         Ok(group)
@@ -101,7 +102,7 @@ impl Group {
         match group.moved(plan, pid) {
             Ok(()) => Ok(group),
             Err(e) => {
-                let undone = [kill::kill(&group.paths), remove::remove(&group.paths)];
+                let undone = [kill::kill(&group.paths), remove::remove(&group.paths, remove::WAIT)];
                 let errors = std::iter::once(e.clone()).chain(undone.into_iter().filter_map(Result::err));
                 Err(Error::all(errors.collect()).unwrap_or(e))
             }
@@ -262,7 +263,15 @@ impl Group {
     /// # Errors
     /// All that couldn't be removed, with the processes that are in it; the rest is removed.
     pub fn delete(&self) -> Result<()> {
-        remove::remove(&self.paths)
+        self.delete_within(remove::WAIT)
+    }
+
+    /// The same, with how long is waited, for all places together.
+    ///
+    /// # Errors
+    /// As [`Group::delete`].
+    pub fn delete_within(&self, wait: Duration) -> Result<()> {
+        remove::remove(&self.paths, wait)
     }
 
     /// The same for a group that should have nobody in it any more; `false` if something is left, which somebody may be

@@ -12,7 +12,7 @@ use forgeone_sys::Errno;
 use std::time::{Duration, Instant};
 
 /// How long is waited for processes that are on their way out, for all places together.
-const WAIT: Duration = Duration::from_secs(10);
+pub(super) const WAIT: Duration = Duration::from_secs(10);
 /// The first pause between two tries on v1; each is twice as long as the one before.
 const PAUSE: Duration = Duration::from_micros(50);
 
@@ -31,10 +31,10 @@ impl<E: Into<Error>> From<E> for Left {
 
 /// Removes all places, with groups that the container made in them, and the levels above that were made for it. A
 /// failure doesn't end it: the rest is removed, and all failures are given.
-pub(super) fn remove(paths: &Paths) -> Result<()> {
+pub(super) fn remove(paths: &Paths, wait: Duration) -> Result<()> {
     // systemd removes most of it, and forgets the unit.
     let stopped = if paths.unit.is_empty() { Ok(()) } else { systemd::stop(&paths.unit, paths.user) };
-    let deadline = Instant::now() + WAIT;
+    let deadline = Instant::now() + wait;
     let mut errors = Vec::new();
     let mut busy: Vec<(&str, Vec<i32>)> = Vec::new();
     // cgroup2 first: when nobody is in it any more, the others need no second try.

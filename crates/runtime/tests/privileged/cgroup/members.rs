@@ -154,7 +154,7 @@ pub(crate) fn delete_names_who_is_in_it() {
     let mut group = ground.group("{}");
     let (pid, release) = resident(&mut group);
     let other = Paths { v1: Default::default(), parents: Vec::new(), ..group.paths().clone() };
-    let error = Group::open(other).delete().unwrap_err();
+    let error = Group::open(other).delete_within(std::time::Duration::from_millis(100)).unwrap_err();
     let text = format!("cgroup {}: it has process {pid} (privileged", place(group.paths(), ""));
     assert!(error.to_string().starts_with(&text) && error.kind() == Kind::State, "{error}");
     drop(release);
