@@ -105,6 +105,20 @@ fn a_bundle_made_for_them_runs() {
 }
 
 #[test]
+fn without_a_user_namespace_it_is_said_that_one_is_needed() {
+    let Some(user) = User::new() else { return };
+    let bundle = user.bundle("true").edit(|config| {
+        config["linux"]["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != "user");
+        config["linux"]["uidMappings"] = json!([]);
+        config["linux"]["gidMappings"] = json!([]);
+    });
+    let output = user.run(["run", "--bundle", dir(&bundle), &user.door.id("none")]);
+    let said = "forgeone: run: linux.namespaces: no \"user\": without root, or CAP_SYS_ADMIN, a container needs a user namespace, as 'spec --rootless' has it\n";
+    assert_eq!((output.code, output.stderr.as_str()), (1, said));
+    assert_eq!(user.states(), [""; 0]);
+}
+
+#[test]
 fn the_whole_life_of_a_container_is_theirs() {
     let Some(user) = User::new() else { return };
     let bundle = user.bundle("sleep 1000");

@@ -71,6 +71,9 @@ pub struct Options {
     pub systemd: Option<cgroup::systemd::Facts>,
 }
 
+/// The right to make and to join namespaces, capabilities(7).
+const CAP_SYS_ADMIN: u64 = 21;
+
 fn refuse(field: &str, cause: impl std::fmt::Display) -> Error {
     Error::new(Kind::Config, format!("{field}: {cause}"))
 }
@@ -93,6 +96,10 @@ pub fn make(
     let namespaces = namespaces::plan(linux, !spec.hostname.is_empty(), !spec.domainname.is_empty())?;
     if !namespaces.contains(Namespaces::MOUNT) {
         return Err(refuse("linux.namespaces", "a mount namespace is needed to change the root"));
+    }
+    if options.held & 1 << CAP_SYS_ADMIN == 0 && !namespaces.contains(Namespaces::USER) {
+        let cause = "no \"user\": without root, or CAP_SYS_ADMIN, a container needs a user namespace, as 'spec --rootless' has it";
+        return Err(Error::new(Kind::Permission, format!("linux.namespaces: {cause}")));
     }
     let mut warnings = foreign_sections(spec);
     let (rootfs, more) = fs::plan(spec, &bundle.dir, &fs_options(&namespaces, &options))?;
