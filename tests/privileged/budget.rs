@@ -1,13 +1,14 @@
 //! What a command may cost, as far as it is the same on every run: system calls, of the door and of all that it starts.
 //!
 //! A bound stands just above what was counted when it was set. It is lowered when a command makes fewer; it is raised
-//! only for what is worth more than the calls that it takes. Times are the benchmark's (`make bench`), never a test's;
+//! only for what is worth more than the calls that it takes. And the stack, of which `ulimit -s` may leave little.
+//! Times are the benchmark's (`make bench`), never a test's;
 //! size and relocations of the binary are the house's.
 
-use crate::running::dir;
+use crate::running::{dir, prepared_by};
 use serde_json::json;
 use std::fs;
-use testkit::{Bundle, Door, privileged};
+use testkit::{Bundle, Door, privileged, programs, skip};
 
 /// What hides cgroup2 beside v1 in a mount namespace, and v1 with all that is mounted in it in favour of cgroup2.
 const V1: &str = "umount -l /sys/fs/cgroup/unified";
@@ -104,3 +105,43 @@ const RUN_V1: u64 = 605;
 const EXEC: u64 = 380;
 const STATE: u64 = 50;
 const VERSION: u64 = 19;
+
+/// The program has the caller's limit, and the runtime, which is under the same, needs no more.
+#[test]
+fn commands_do_with_64_kib_of_stack() {
+    if !privileged::root() {
+        return;
+    }
+    if fs::metadata(programs::forgeone()).unwrap().len() > 1 << 22 {
+        return skip("needs the release door: frames of a less optimised one are larger");
+    }
+    let door = Door::new();
+    let ok = |args: &[&str]| {
+        let output = door.finish(&mut prepared_by("ulimit -S -s 64; exec \"$@\"", &door, args));
+        assert_eq!(output.code, 0, "{args:?}: {}", output.stderr);
+        output.stdout
+    };
+    let bundle = limited(Bundle::busybox()).shell("ulimit -S -s; ulimit -H -s >/dev/null");
+    let id = door.id("stack");
+    assert_eq!(ok(&["run", "--bundle", dir(&bundle), &id]), "64\n");
+    let bundle = limited(Bundle::busybox()).args(["sleep", "1000"]);
+    ok(&["run", "--detach", "--bundle", dir(&bundle), &id]);
+    assert_eq!(ok(&["exec", &id, "sh", "-c", "ulimit -S -s"]), "64\n");
+    for command in ["state", "pause", "resume", "ps"] {
+        ok(&[command, &id]);
+    }
+    ok(&["update", "--pids-limit", "32", &id]);
+    ok(&["events", "--stats", &id]);
+    ok(&["list"]);
+    ok(&["kill", &id, "KILL"]);
+    door.await_status(&id, "stopped");
+    ok(&["delete", &id]);
+    let id = door.id("created");
+    let output = door.directory().join("output");
+    let create = format!("ulimit -S -s 64; exec \"$@\" >{0} 2>&1", output.display());
+    let args = ["create", "--bundle", dir(&bundle), &id];
+    let created = door.finish(&mut prepared_by(&create, &door, &args));
+    assert_eq!(created.code, 0, "{}", fs::read_to_string(output).unwrap());
+    ok(&["start", &id]);
+    ok(&["delete", "--force", &id]);
+}

@@ -18,8 +18,9 @@ pub struct Bundle {
     pub dir: PathBuf,
     /// `config.json` as it was read.
     pub config: Vec<u8>,
-    /// The same, parsed.
-    pub spec: Spec,
+    /// The same, parsed; on the heap, as the plan and the record are: moved about on the stack they took 50 kB of it, and
+    /// `ulimit -s` may leave less than that.
+    pub spec: Box<Spec>,
 }
 
 /// Reads the bundle in `dir`.
@@ -47,6 +48,7 @@ pub fn load(dir: &Path) -> Result<Bundle> {
 ///
 /// # Errors
 /// [`Kind::Config`], naming the field.
-pub fn parse(config: &[u8]) -> Result<Spec> {
+#[inline(never)]
+pub fn parse(config: &[u8]) -> Result<Box<Spec>> {
     json::from_slice(config).map_err(|e| Error::new(Kind::Config, e))
 }

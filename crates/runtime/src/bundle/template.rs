@@ -51,7 +51,7 @@ pub fn template(rootless: Option<(u32, u32)>) -> Spec {
         root: Some(Root { path: "rootfs".to_owned(), readonly: true, ..Root::default() }),
         hostname: "forgeone".to_owned(),
         mounts: mounts(rootless.is_some()),
-        linux: Some(linux(rootless)),
+        linux: Some(Box::new(linux(rootless))),
         ..Spec::default()
     }
 }

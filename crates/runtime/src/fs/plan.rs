@@ -245,7 +245,7 @@ impl fmt::Display for MountPlan {
 /// [`Kind::Config`], naming the field, for everything that is wrong; [`Kind::Unsupported`] for what can't be had.
 pub fn plan(spec: &Spec, bundle: &Path, options: &Options) -> Result<(RootfsPlan, Vec<String>)> {
     let nothing = Linux::default();
-    let linux = spec.linux.as_ref().unwrap_or(&nothing);
+    let linux = spec.linux.as_deref().unwrap_or(&nothing);
     need_mount_namespace(linux)?;
     check_label(&linux.mount_label)?;
     let root = spec.root.as_ref().ok_or_else(|| wrong("root", "missing"))?;

@@ -40,7 +40,7 @@ pub(super) struct Created {
     /// To init; it listens only where the gate is the channel.
     pub channel: Channel,
     /// The record as it was written last.
-    pub record: Record,
+    pub record: Box<Record>,
     /// The container's directory.
     pub dir: Dir,
     /// The config.
@@ -59,7 +59,7 @@ pub(super) enum Until {
 /// Everything decided, nothing done.
 struct Decision {
     bundle: Bundle,
-    plan: Plan,
+    plan: Box<Plan>,
     engine: &'static dyn Engine,
     prepared: Prepared,
     manager: Option<Manager>,
@@ -160,7 +160,7 @@ struct Making<'a> {
     decision: Decision,
     /// What hooks read.
     state: State,
-    record: Record,
+    record: Box<Record>,
     dir: Dir,
     /// Keeps other commands away from the directory.
     lock: Lock,
@@ -183,8 +183,8 @@ impl<'a> Making<'a> {
         (dir, lock): (Dir, Lock),
     ) -> Result<Self> {
         let Decision { bundle, plan, engine, prepared, .. } = &decision;
-        let mut record =
-            Record { keep_keyring: options.no_new_keyring, ..record(id, boot_id, bundle, plan, *engine)? };
+        let mut record = record(id, boot_id, bundle, plan, *engine)?;
+        record.keep_keyring = options.no_new_keyring;
         if let Some(wanted) = &plan.resctrl {
             let mounts = prepared.procfs().read("self/mountinfo", MOUNTINFO_MAX)?;
             record.resctrl = resctrl::survey(wanted, &mounts)?;
@@ -358,14 +358,14 @@ fn at_clone(new: Namespaces) -> Namespaces {
     new.without(Namespaces::CGROUP | Namespaces::TIME)
 }
 
-fn record(id: &str, boot_id: &str, bundle: &Bundle, plan: &Plan, engine: &dyn Engine) -> Result<Record> {
+fn record(id: &str, boot_id: &str, bundle: &Bundle, plan: &Plan, engine: &dyn Engine) -> Result<Box<Record>> {
     let mounts = plan.rootfs.mounts.iter().enumerate();
     let mounts = mounts.map(|(i, mount)| MountKey {
         key: format!("m{i}"),
         destination: mount.destination.clone(),
         ..MountKey::default()
     });
-    Ok(Record {
+    Ok(Box::new(Record {
         version: state::VERSION,
         id: id.to_owned(),
         oci_version: plan.version.clone(),
@@ -382,7 +382,7 @@ fn record(id: &str, boot_id: &str, bundle: &Bundle, plan: &Plan, engine: &dyn En
         cgroup: cgroup::Paths::survey(&plan.cgroup)?,
         annotations: plan.annotations.clone(),
         ..Record::default()
-    })
+    }))
 }
 
 /// Answers init until it is ready; gives the terminal's master and init's namespaces.

@@ -127,7 +127,7 @@ fn decide(spec: &Spec, record: &Record, process: &Process) -> Result<(ProcessPla
     let own_user = record.namespaces.contains_key("user");
     let grantable = if own_user { u64::MAX } else { credentials::capget()?.permitted };
     let (mut planned, warnings) = process_plan::plan(process, filter, grantable)?;
-    planned.personality = spec.linux.as_ref().map(plan::personality).transpose()?.flatten();
+    planned.personality = spec.linux.as_deref().map(plan::personality).transpose()?.flatten();
     let policy = spec.linux.as_ref().and_then(|linux| linux.memory_policy.as_ref());
     planned.memory_policy = policy.map(plan::memory::plan).transpose()?;
     Ok((planned, warnings))

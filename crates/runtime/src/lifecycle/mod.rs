@@ -116,7 +116,7 @@ impl Runtime {
     pub fn state(&self, id: &str) -> Result<Listed> {
         let container = self.find(id)?;
         let status = container.status()?;
-        Ok(listed(&container.id, container.record.as_ref(), status))
+        Ok(listed(&container.id, container.record.as_deref(), status))
     }
 
     /// What `list` shows, by id; entries that can't be read are given with their error.

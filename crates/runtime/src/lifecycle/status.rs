@@ -58,7 +58,7 @@ pub(super) struct Container<'a> {
     runtime: &'a Runtime,
     pub(super) id: String,
     pub(super) dir: Dir,
-    pub(super) record: Option<Record>,
+    pub(super) record: Option<Box<Record>>,
     /// Ours, if others are kept from changing it.
     lock: Option<Lock>,
     kept: OnceCell<Kept>,
@@ -68,7 +68,7 @@ pub(super) struct Container<'a> {
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) config: Vec<u8>,
-    pub(super) spec: Spec,
+    pub(super) spec: Box<Spec>,
 }
 
 impl Runtime {
@@ -102,7 +102,7 @@ impl Runtime {
         &self,
         id: &str,
         dir: Dir,
-        record: Option<Record>,
+        record: Option<Box<Record>>,
         lock: Option<Lock>,
     ) -> Container<'_> {
         Container { runtime: self, id: id.to_owned(), dir, record, lock, kept: OnceCell::new() }
@@ -128,7 +128,7 @@ impl Runtime {
 impl Container<'_> {
     /// The record; without one, create ended before it had done anything.
     pub(super) fn record(&self) -> Result<&Record> {
-        self.record.as_ref().ok_or_else(|| {
+        self.record.as_deref().ok_or_else(|| {
             let message = format!("container \"{}\" was never made whole; delete it", self.id);
             Error::new(Kind::State, message)
         })

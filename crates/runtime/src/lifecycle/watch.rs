@@ -28,7 +28,7 @@ pub enum Happened {
 #[derive(Debug)]
 pub struct Watch<'a> {
     runtime: &'a Runtime,
-    record: Record,
+    record: Box<Record>,
     init: Option<OwnedFd>,
     oom: Option<OomWatch>,
 }
@@ -40,7 +40,7 @@ impl Runtime {
     /// [`crate::Kind::State`] if it doesn't live.
     pub fn watch(&self, id: &str) -> Result<Watch<'_>> {
         let container = self.find(id)?;
-        let record = container.record()?.clone();
+        let record = Box::new(container.record()?.clone());
         let oom = OomWatch::new(&record.cgroup)?;
         let init = match pidfd_open(record.pid) {
             // Before Linux 5.3, or a filter's answer; or it is gone, which is seen below.

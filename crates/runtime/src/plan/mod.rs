@@ -87,11 +87,11 @@ pub fn make(
     bundle: &Bundle,
     layout: &cgroup::Layout,
     options: Options,
-) -> Result<(Plan, Vec<String>)> {
+) -> Result<(Box<Plan>, Vec<String>)> {
     let spec = &bundle.spec;
     check_version(&spec.version)?;
     let empty = Linux::default();
-    let linux = spec.linux.as_ref().unwrap_or(&empty);
+    let linux = spec.linux.as_deref().unwrap_or(&empty);
     let process = spec.process.as_ref().ok_or_else(|| refuse("process", "is missing"))?;
     let namespaces = namespaces::plan(linux, !spec.hostname.is_empty(), !spec.domainname.is_empty())?;
     if !namespaces.contains(Namespaces::MOUNT) {
@@ -140,7 +140,7 @@ pub fn make(
         hooks: spec.hooks.clone().unwrap_or_default(),
         annotations: spec.annotations.clone(),
     };
-    Ok((plan, warnings))
+    Ok((Box::new(plan), warnings))
 }
 
 /// A warning for each section of another system's, which means nothing to Linux: config.md, "Platform-specific
@@ -152,7 +152,7 @@ fn foreign_sections(spec: &Spec) -> Vec<String> {
 }
 
 /// Where plugins change a plan; there are none yet, so it stays as it is.
-pub fn adjust(plan: Plan) -> Plan {
+pub fn adjust(plan: Box<Plan>) -> Box<Plan> {
     plan
 }
 

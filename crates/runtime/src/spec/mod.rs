@@ -45,7 +45,7 @@ object! {
         /// Free-form metadata.
         pub annotations: BTreeMap<String, String> = "annotations",
         /// What is Linux's own.
-        pub linux: Option<Linux> = "linux",
+        pub linux: Option<Box<Linux>> = "linux",
     }
 }
 

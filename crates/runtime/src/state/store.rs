@@ -238,7 +238,7 @@ impl Dir {
     }
 
     /// Reads `state.json`; `None` if create ended before it was written.
-    pub fn read(&self) -> Result<Option<Record>> {
+    pub fn read(&self) -> Result<Option<Box<Record>>> {
         let named = |cause: String| {
             Error::new(Kind::Damaged, format!("{}: {cause}", self.path.join(RECORD).display()))
         };
@@ -246,7 +246,7 @@ impl Dir {
             Err(e) if e.errno() == Errno::NOENT => return Ok(None),
             read => read.map_err(|e| named(e.to_string()))?,
         };
-        let record: Record = json::from_slice(&bytes).map_err(named)?;
+        let record: Box<Record> = json::from_slice(&bytes).map_err(named)?;
         if record.version != super::VERSION {
             return Err(named(format!(
                 "version {} is not known to this version of forgeone",
