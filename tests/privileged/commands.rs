@@ -385,7 +385,11 @@ fn kill_and_delete_end_processes_that_share_our_pid_namespace() {
     });
     let door = Door::new();
     let id = door.id("shared");
-    for last in ["kill", "delete"] {
+    let gone = |pid: &Value| {
+        let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        state.is_empty() || state.contains(") Z ")
+    };
+    for last in ["kill", "delete", "orphans"] {
         door.ok(["run", "--detach", "--bundle", dir(&bundle), &id]);
         let pids = || door.ok(["ps", "--format", "json", &id]).json();
         eventually("three processes", || pids().as_array().is_some_and(|pids| pids.len() == 3));
@@ -394,11 +398,17 @@ fn kill_and_delete_end_processes_that_share_our_pid_namespace() {
             door.ok(["kill", &id, "KILL"]);
             door.await_status(&id, "stopped");
         }
-        door.ok(["delete", "--force", &id]);
-        for pid in three.as_array().unwrap() {
-            let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            assert!(state.is_empty() || state.contains(") Z "), "{state}");
+        if last == "orphans" {
+            // Init is gone and they aren't.
+            forgeone_sys::process::kill(door.state(&id)["pid"].as_i64().unwrap() as i32, 9).unwrap();
+            door.await_status(&id, "stopped");
+            assert!(door.run(["kill", &id, "TERM"]).stderr.contains("container not running"));
+            door.ok(["kill", &id, "KILL"]);
+            eventually("they are gone", || three.as_array().unwrap().iter().all(gone));
+            assert!(door.run(["kill", &id, "KILL"]).stderr.contains("container not running"));
         }
+        door.ok(["delete", "--force", &id]);
+        assert!(three.as_array().unwrap().iter().all(gone));
     }
 }
 

@@ -33,19 +33,24 @@ impl Runtime {
         if all && !record.cgroup.is_empty() {
             return Group::open(record.cgroup.clone()).signal(signal);
         }
+        // Where init shares its PID namespace, the others don't go with it.
+        let group = Group::open(record.cgroup.clone());
+        let kills_all = signal == SIGKILL && !record.namespaces.contains_key("pid");
         if container.status()? == Status::Stopped {
+            if kills_all && group.populated()? {
+                return group.kill().during(|| format!("container \"{id}\""));
+            }
             // containerd knows a container that has ended by the first three words.
             return Err(Error::new(Kind::State, format!("container not running: \"{id}\" is stopped")));
         }
         self.signal_init(record, signal)?;
         faults::at("kill/signalled")?;
-        // Where init shares its PID namespace, the others don't go with it.
-        if signal == SIGKILL && !record.namespaces.contains_key("pid") {
-            Group::open(record.cgroup.clone()).kill().during(|| format!("container \"{id}\""))?;
+        if kills_all {
+            group.kill().during(|| format!("container \"{id}\""))?;
         }
         // A frozen process would only see the signal when it is thawed.
         if signal == SIGKILL && container.status()? == Status::Paused {
-            Group::open(record.cgroup.clone()).thaw().during(|| format!("container \"{id}\""))?;
+            group.thaw().during(|| format!("container \"{id}\""))?;
         }
         Ok(())
     }
