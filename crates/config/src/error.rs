@@ -15,6 +15,8 @@ pub enum Kind {
     Content,
     /// It is a configuration, but not a valid one: [`Error::findings`] says why.
     Invalid,
+    /// It is encrypted, and nothing that was given opens it.
+    Encrypted,
     /// This build or version can't do it.
     Unsupported,
 }

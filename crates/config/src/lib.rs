@@ -36,13 +36,19 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | `yaml`, `toml` | files in these formats |
+//! | `audit` | [`audit`]: a log of who changed what |
+//! | `encryption` | [`encryption`]: files and values that are encrypted |
 //! | `templates` | [`render_template`]: configurations with names that get their values later |
 //! | `schema` | [`config_schema`]: the JSON Schema of files |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+#[cfg(feature = "audit")]
+pub mod audit;
 mod diff;
 mod document;
+#[cfg(feature = "encryption")]
+pub mod encryption;
 pub mod environment;
 mod error;
 pub mod loader;
@@ -52,6 +58,7 @@ mod model;
 pub mod saver;
 #[cfg(feature = "schema")]
 mod schema;
+mod sealed;
 mod suggest;
 pub mod validator;
 mod version;
@@ -62,7 +69,9 @@ pub use error::{Error, Kind, Place, Result};
 pub use loader::{load_config_from_env, load_config_from_file, load_config_from_variables, parse_config};
 #[cfg(feature = "templates")]
 pub use loader::{load_config_from_template, load_values_from_file, render_template};
-pub use loader::{load_document_from_file, read_text_from_file};
+pub use loader::{load_document_from_file, read_bytes_from_file, read_text_from_file};
+#[cfg(feature = "encryption")]
+pub use loader::{load_encrypted_config_from_file, load_encrypted_document_from_file, parse_config_beside};
 pub use merge::merge_configs;
 pub use migrate::{migrate_text, Migration};
 pub use model::{
@@ -74,6 +83,8 @@ pub use saver::{
 };
 #[cfg(feature = "schema")]
 pub use schema::config_schema;
+#[cfg(feature = "encryption")]
+pub use sealed::Decrypted;
 pub use validator::{
     check_config, check_config_on, strict, validate_config, validate_image_format, validate_minimum_entropy,
     validate_mounts, validate_network_config, validate_resource_limits, validate_volumes, Finding, Host,

@@ -30,6 +30,10 @@ impl Arguments {
                 Arg::Short('n') if switches.contains(&"dry-run") => {
                     read.options.push(("dry-run".to_owned(), None))
                 }
+                Arg::Short('o') if valued.contains(&"output") => {
+                    let missing = |_| Failure::new("option -o needs a value");
+                    read.options.push(("output".to_owned(), Some(text(parser.value().map_err(missing)?)?)));
+                }
                 Arg::Long(name) if switches.contains(&name) => read.options.push((name.to_owned(), None)),
                 Arg::Long(name) if valued.contains(&name) => {
                     let name = name.to_owned();

@@ -24,6 +24,11 @@ impl Failure {
         Self { message: format!("{what}: {}", self.message), ..self }
     }
 
+    /// The same, with more said behind it.
+    pub(crate) fn followed(self, what: impl fmt::Display) -> Self {
+        Self { message: format!("{}{what}", self.message), ..self }
+    }
+
     pub(crate) fn status(&self) -> u8 {
         self.status
     }

@@ -174,6 +174,183 @@ fn migrate_shows_and_makes_files_new() {
     assert_eq!(read(), old);
 }
 
+/// A private key in the file `key`; the public one.
+fn keys(place: &Place) -> String {
+    use age::secrecy::ExposeSecret;
+    let key = age::x25519::Identity::generate();
+    place.write("key", key.to_string().expose_secret());
+    key.to_public().to_string()
+}
+
+/// A passphrase takes its second each time: few commands.
+#[test]
+fn a_passphrase_closes_and_opens_a_file() {
+    let place = Place::new();
+    place.write("pass", "correct horse\n");
+    assert_eq!(place.ok(&["encrypt", "--passphrase-file", "pass", "-o", "sealed.yaml", "web.yaml"]), "");
+    let sealed = fs::read_to_string(place.0.path().join("sealed.yaml")).unwrap();
+    assert!(sealed.starts_with("-----BEGIN AGE ENCRYPTED FILE-----"), "{sealed}");
+    assert_eq!(place.ok(&["decrypt", "--passphrase-file", "pass", "sealed.yaml"]), WEB);
+    let (status, _, err) = place.config(&["encrypt", "--passphrase-file", "pass", "sealed.yaml"]);
+    assert_eq!(
+        (status, err.as_str()),
+        (1, "forgeone: config encrypt: sealed.yaml: it is encrypted already\n")
+    );
+    let (status, _, err) = place.config(&["encrypt", "--passphrase-env", "NONE", "web.yaml"]);
+    assert!(status == 1 && err.contains("variable NONE: it isn't set, or no UTF-8"), "{err}");
+    let (status, _, err) = place.config(&["encrypt", "web.yaml"]);
+    assert!(status == 1 && err.contains("there is nobody to encrypt for; name a public key"), "{err}");
+}
+
+#[test]
+fn values_are_encrypted_and_decrypted_where_they_stand() {
+    let place = Place::new();
+    let public = keys(&place);
+    place.write("shop.yaml", &WEB.replace("LEVEL: info", "PASSWORD: sesame-open"));
+    let read = |name: &str| fs::read_to_string(place.0.path().join(name)).unwrap();
+    let original = read("shop.yaml");
+    assert_eq!(place.ok(&["encrypt", "--recipient", &public, "--value", "env.PASSWORD", "shop.yaml"]), "");
+    assert!(
+        read("shop.yaml").contains("PASSWORD: \"age-encrypted:") && !read("shop.yaml").contains("sesame")
+    );
+    let (status, _, err) = place.config(&["show", "shop.yaml"]);
+    assert!(status == 1 && err.contains("load shop.yaml:3:17: env.PASSWORD: it is encrypted; "), "{err}");
+    let shown = place.ok(&["show", "--identity", "key", "shop.yaml"]);
+    assert!(shown.contains("PASSWORD: sesame-open"), "{shown}");
+    assert_eq!(place.ok(&["decrypt", "--identity", "key", "--in-place", "shop.yaml"]), "");
+    assert_eq!(parsed(&read("shop.yaml")), parsed(&original));
+}
+
+fn parsed(text: &str) -> forgeone_config::ContainerConfig {
+    forgeone_config::parse_config(text, forgeone_config::Format::Yaml).unwrap()
+}
+
+#[test]
+fn secrets_are_shown_by_no_command_that_compares() {
+    let place = Place::new();
+    let public = keys(&place);
+    for (name, password) in [("old.yaml", "sesame-old"), ("new.yaml", "sesame-new")] {
+        place.write(name, &WEB.replace("LEVEL: info", &format!("PASSWORD: {password}")));
+        place.ok(&["encrypt", "--recipient", &public, "--value", "env.PASSWORD", name]);
+    }
+    let (status, out, _) = place.config(&["diff", "--identity", "key", "old.yaml", "new.yaml"]);
+    assert_eq!((status, out.as_str()), (1, "- env.PASSWORD: \"(secret)\"\n+ env.PASSWORD: \"(secret)\"\n"));
+    let (status, out, err) =
+        place.config(&["diff", "--identity", "key", "--format", "json-patch", "old.yaml", "new.yaml"]);
+    assert_eq!((status, out.as_str()), (2, ""));
+    assert!(err.ends_with("env.PASSWORD: it is a secret, which a patch would show\n"), "{err}");
+    assert_eq!(place.ok(&["validate", "--identity", "key", "old.yaml"]), "");
+}
+
+/// A program that stands for the user's editor.
+fn edit(place: &Place, script: &str, words: &[&str]) -> (i32, String, String) {
+    place.write("editor", &format!("#!/bin/sh\n{script}\n"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_forgeone-image"));
+    command.args([&["config", "edit"], words].concat()).current_dir(place.0.path()).env_clear();
+    command.env("EDITOR", "/bin/sh ./editor").env("TMPDIR", place.0.path()).env("PATH", "/usr/bin:/bin");
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn edit_keeps_what_is_valid_and_the_text_of_what_is_not() {
+    let place = Place::new();
+    let read = |name: &str| fs::read_to_string(place.0.path().join(name)).unwrap();
+    place.ok(&["audit", "start", "web.yaml"]);
+    let (status, out, err) = edit(&place, "sed -i 's/^name: web/name: shop/' \"$1\"", &["web.yaml"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(out.contains("\n-name: web\n+name: shop\n"), "{out}");
+    assert_eq!(read("web.yaml"), WEB.replace("name: web", "name: shop"));
+    let log = place.ok(&["audit", "web.yaml"]);
+    assert!(log.contains(" edit\n    name: \"web\" -> \"shop\"\n"), "{log}");
+    assert!(
+        place.ok(&["audit", "verify", "web.yaml"]).starts_with("web.yaml: 2 records, the newest sha256:")
+    );
+
+    for (script, message) in [
+        ("echo 'name: -x' > \"$1\"", "\nweb.yaml:1:7: error: name: \"-x\": "),
+        ("echo 'imgae: x' > \"$1\"", "load web.yaml:1:1: key \"imgae\" isn't known; did you mean \"image\"?"),
+        ("echo 'image: x' > \"$1\"; echo >> web.yaml", "web.yaml: somebody else changed it meanwhile"),
+    ] {
+        let before = read("web.yaml");
+        let (status, out, err) = edit(&place, script, &["web.yaml"]);
+        assert_eq!((status, out.as_str()), (1, ""), "{err}");
+        assert!(err.contains(message), "{err}");
+        assert_eq!(read("web.yaml").trim_end(), before.trim_end());
+        let (_, kept) = err.trim_end().rsplit_once("the text is kept in ").unwrap();
+        assert!(script.contains(fs::read_to_string(kept).unwrap().trim_end()), "{kept}");
+        fs::remove_dir_all(Path::new(kept).parent().unwrap()).unwrap();
+    }
+    let (status, _, err) = edit(&place, "exit 3", &["web.yaml"]);
+    assert!(status == 1 && err.contains("failed (exit status: 3); nothing was changed"), "{err}");
+    assert_eq!(edit(&place, "true", &["web.yaml"]), answer(0, "", ""));
+    let left = fs::read_dir(place.0.path()).unwrap().flatten();
+    let left = left.filter(|entry| entry.file_name().to_string_lossy().starts_with("forgeone-edit")).count();
+    assert_eq!(left, 0, "drafts are taken away");
+}
+
+#[test]
+fn edit_opens_and_closes_what_is_encrypted() {
+    let place = Place::new();
+    let public = keys(&place);
+    let read = |name: &str| fs::read_to_string(place.0.path().join(name)).unwrap();
+    place.write("shop.yaml", &WEB.replace("LEVEL: info", "PASSWORD: sesame-old"));
+    place.ok(&["audit", "start", "shop.yaml"]);
+    place.ok(&["encrypt", "--recipient", &public, "--value", "env.PASSWORD", "shop.yaml"]);
+    let change = "grep -q sesame-old \"$1\" && sed -i 's/sesame-old/sesame-new/' \"$1\"";
+    let (status, _, err) = edit(&place, change, &["--identity", "key", "shop.yaml"]);
+    assert!(
+        status == 1 && err.contains("it is encrypted; --recipient says whom to encrypt it for again"),
+        "{err}"
+    );
+    let words = ["--identity", "key", "--recipient", &public, "shop.yaml"];
+    assert_eq!(edit(&place, change, &words), answer(0, "", ""));
+    assert!(!read("shop.yaml").contains("sesame"), "{}", read("shop.yaml"));
+    assert!(place.ok(&["show", "--identity", "key", "shop.yaml"]).contains("sesame-new"));
+    place.ok(&["encrypt", "--recipient", &public, "-o", "whole.yaml", "web.yaml"]);
+    let change = "sed -i 's/^name: web/name: shop/' \"$1\"";
+    let (status, out, err) =
+        edit(&place, change, &["--identity", "key", "--recipient", &public, "whole.yaml"]);
+    assert_eq!((status, out.as_str(), err.as_str()), (0, "", ""));
+    assert!(read("whole.yaml").starts_with("-----BEGIN AGE"));
+    assert!(place.ok(&["decrypt", "--identity", "key", "whole.yaml"]).contains("name: shop"));
+    let log = read("shop.yaml.audit");
+    assert!(log.contains("\"command\":\"edit\"") && !log.contains("sesame"), "{log}");
+    place.ok(&["audit", "verify", "shop.yaml"]);
+}
+
+#[test]
+fn the_log_tells_of_merge_and_migrate() {
+    let place = Place::new();
+    place.write("old.yaml", "version: 0\nimage: a\nexec_mode: Native\n");
+    for file in ["old.yaml", "web.yaml"] {
+        place.ok(&["audit", "start", file]);
+    }
+    place.ok(&["migrate", "old.yaml"]);
+    place.write("over.yaml", "tty: true\n");
+    assert_eq!(place.ok(&["merge", "-o", "web.yaml", "web.yaml", "over.yaml"]), "");
+    let log = place.ok(&["audit", "web.yaml"]);
+    assert!(log.contains(" merge\n    tty: nothing -> true\n"), "{log}");
+    let log = place.ok(&["audit", "old.yaml"]);
+    assert!(log.ends_with(" migrate\n"), "{log}");
+    for file in ["old.yaml", "web.yaml"] {
+        place.ok(&["audit", "verify", file]);
+    }
+    let (status, _, err) = place.config(&["audit", "over.yaml"]);
+    assert!(
+        status == 1 && err.contains("there is no log; forgeone config audit start over.yaml begins one"),
+        "{err}"
+    );
+    // A log that was tampered with isn't continued.
+    let path = place.0.path().join("web.yaml.audit");
+    fs::write(&path, fs::read_to_string(&path).unwrap().replace("merge", "nerge")).unwrap();
+    let before = fs::read_to_string(place.0.path().join("web.yaml")).unwrap();
+    let (status, _, err) = place.config(&["merge", "-o", "web.yaml", "over.yaml"]);
+    assert!(status == 1 && err.contains("web.yaml.audit:2: the record was changed"), "{err}");
+    assert_eq!(fs::read_to_string(place.0.path().join("web.yaml")).unwrap(), before);
+}
+
 #[test]
 fn schema_is_for_editors() {
     let place = Place::new();

@@ -64,11 +64,11 @@ pub(crate) fn rewritten(document: &Document, new: &Node, format: Format) -> Opti
     }
     let ranges = |edits: &[Edit]| edits.windows(2).all(|pair| pair[0].range.end <= pair[1].range.start);
     edits.sort_by_key(|edit| edit.range.start);
-    let inside = |edit: &Edit| document.text.get(edit.range.clone()).is_some_and(|old| !old.is_empty());
+    let inside = |edit: &Edit| document.text().get(edit.range.clone()).is_some_and(|old| !old.is_empty());
     if !ranges(&edits) || !edits.iter().all(inside) {
         return None;
     }
-    let text = apply(&document.text, edits);
+    let text = apply(document.text(), edits);
     let read = Document::parse(&text, format).ok()?;
     (read.root.same(new)).then_some(text)
 }

@@ -14,6 +14,7 @@ mod write;
 mod yaml;
 
 use crate::error::Place;
+use crate::sealed::{self, Hidden};
 use crate::{Error, Kind, Result};
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -61,6 +62,8 @@ impl Format {
     /// # Errors
     /// Another extension, or none.
     pub fn of_path(path: &str) -> Result<Self> {
+        // As age(1) is told to name what it encrypts.
+        let path = path.strip_suffix(".age").unwrap_or(path);
         let extension = std::path::Path::new(path).extension().and_then(|extension| extension.to_str());
         if matches!(extension, Some("j2" | "jinja")) {
             let message = "it is a template: forgeone config render makes a configuration of it";
@@ -157,11 +160,34 @@ pub(crate) fn path_text<'a>(steps: impl IntoIterator<Item = &'a Step>) -> String
     text
 }
 
-/// A text that was read: its tree, and the text itself for messages.
-#[derive(Clone, Debug)]
+/// A text that was read: its tree, and the text itself for messages. What was encrypted of it is in no message.
+#[derive(Clone)]
 pub struct Document {
     text: String,
     pub(crate) root: Node,
+    pub(crate) hidden: Hidden,
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let mut shown = f.debug_struct("Document");
+        if self.hidden.is_empty() {
+            shown.field("text", &self.text).field("root", &self.root);
+        } else {
+            shown.field("secrets", &self.hidden);
+        }
+        shown.finish()
+    }
+}
+
+#[cfg(feature = "encryption")]
+impl Drop for Document {
+    fn drop(&mut self) {
+        if !self.hidden.is_empty() {
+            zeroize::Zeroize::zeroize(&mut self.text);
+            self.root.wipe();
+        }
+    }
 }
 
 impl Document {
@@ -185,16 +211,34 @@ impl Document {
             _ => return Err(left_out(format)),
         };
         match read {
-            Ok(root) => Ok(Self { text: text.to_owned(), root }),
+            Ok(root) => Ok(Self { text: text.to_owned(), root, hidden: Hidden::default() }),
             Err(fault) => Err(located(text, fault)),
         }
+    }
+
+    /// As [`Document::parse`] a text that was encrypted: nothing of it is in messages.
+    pub(crate) fn parse_hidden(text: &str, format: Format) -> Result<Self> {
+        let mut document = Self::parse(text, format).map_err(|e| {
+            let message = format!(
+                "it isn't well-formed {format}; what stands there isn't shown, since it is encrypted"
+            );
+            let error = Error::new(e.kind(), message);
+            match e.place() {
+                Some(place) => error.at(hidden(place.clone())),
+                None => error,
+            }
+        })?;
+        document.hidden.all = true;
+        Ok(document)
     }
 
     /// Makes a `T` of it.
     ///
     /// # Errors
-    /// Keys that aren't known, with the one that was probably meant; missing ones; wrong types; with their place.
+    /// Keys that aren't known, with the one that was probably meant; missing ones; wrong types; with their place. Values
+    /// that are encrypted still.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
+        sealed::refuse(self)?;
         decode::decode(&self.root).map_err(|fault| self.error(fault))
     }
 
@@ -205,7 +249,12 @@ impl Document {
 
     /// Where the value at a path such as `network.ports[2].host_port` stands, or what there is of the way to it.
     pub fn place_of(&self, path: &str) -> Place {
-        place(&self.text, self.root.find(path).at)
+        let place = place(&self.text, self.root.find(path).at);
+        if self.hidden.all {
+            hidden(place)
+        } else {
+            place
+        }
     }
 
     /// Takes a key of the outermost object away.
@@ -216,7 +265,23 @@ impl Document {
     }
 
     pub(crate) fn error(&self, fault: Fault) -> Error {
-        located(&self.text, fault)
+        let path = path_text(fault.path.iter().rev());
+        if !self.hidden.covers(&path) {
+            return located(&self.text, fault);
+        }
+        let message = "what stands there doesn't fit; it isn't shown, since it is encrypted".to_owned();
+        let error = located(&self.text, Fault { message, ..fault });
+        match error.place() {
+            Some(place) => {
+                let place = hidden(place.clone());
+                error.at(place)
+            }
+            None => error,
+        }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 }
 
@@ -248,6 +313,40 @@ impl Node {
             Value::Map(entries) => {
                 entries.iter().map(|entry| (entry.key.clone(), entry.node.to_value())).collect()
             }
+        }
+    }
+
+    /// The value at exactly this path, to be changed.
+    #[cfg(feature = "encryption")]
+    pub(crate) fn at_path(&mut self, path: &str) -> Option<&mut Self> {
+        if path.is_empty() {
+            return Some(self);
+        }
+        match &mut self.value {
+            Value::List(items) => {
+                let (index, tail) = path.strip_prefix('[')?.split_once(']')?;
+                items.get_mut(index.parse::<usize>().ok()?)?.at_path(tail.strip_prefix('.').unwrap_or(tail))
+            }
+            // Keys may have dots themselves: the longest that fits.
+            Value::Map(entries) => {
+                let ends = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[']);
+                let fits = |entry: &&mut Entry| path.strip_prefix(entry.key.as_str()).is_some_and(ends);
+                let entry = entries.iter_mut().filter(fits).max_by_key(|entry| entry.key.len())?;
+                let tail = &path[entry.key.len()..];
+                entry.node.at_path(tail.strip_prefix('.').unwrap_or(tail))
+            }
+            _ => None,
+        }
+    }
+
+    /// Overwrites its texts.
+    #[cfg(feature = "encryption")]
+    pub(crate) fn wipe(&mut self) {
+        match &mut self.value {
+            Value::Text(text) => zeroize::Zeroize::zeroize(text),
+            Value::List(items) => items.iter_mut().for_each(Self::wipe),
+            Value::Map(entries) => entries.iter_mut().for_each(|entry| entry.node.wipe()),
+            _ => {}
         }
     }
 
@@ -308,6 +407,11 @@ fn located(text: &str, fault: Fault) -> Error {
         Some(at) => error.at(place(text, at)),
         None => error,
     }
+}
+
+/// A place without its line's text.
+fn hidden(place: Place) -> Place {
+    Place { text: sealed::MASK.to_owned(), mark: 0, ..place }
 }
 
 /// The place of a byte of a text.

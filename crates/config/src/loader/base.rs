@@ -2,8 +2,9 @@
 //! extend others themselves. They stand beside the file or further down, so that a file of a stranger names none of
 //! the machine's.
 
-use super::file::{load_text, read};
+use super::file::load_file;
 use crate::document::{Document, Fault, Format, Value};
+use crate::sealed::{Hidden, Unseal};
 use crate::{merge_configs, ContainerConfig, Error, Kind, Result};
 use std::path::{Component, Path, PathBuf};
 
@@ -16,14 +17,17 @@ const MAX_DEPTH: usize = 8;
 const MAX_FILES: usize = 64;
 
 /// The files that lead to the one that is being read, it last.
-pub(super) struct Chain {
+pub(super) struct Chain<'a> {
     files: Vec<(String, PathBuf)>,
     loaded: usize,
+    /// Who decrypts, and what was encrypted so far.
+    pub(super) keys: &'a dyn Unseal,
+    pub(super) hidden: Hidden,
 }
 
-impl Chain {
-    pub(super) fn new(path: &str) -> Self {
-        Self { files: vec![(path.to_owned(), real(path))], loaded: 1 }
+impl<'a> Chain<'a> {
+    pub(super) fn new(path: &str, keys: &'a dyn Unseal) -> Self {
+        Self { files: vec![(path.to_owned(), real(path))], loaded: 1, keys, hidden: Hidden::default() }
     }
 
     /// The file that is being read.
@@ -102,6 +106,9 @@ pub(super) fn below(
     document: &Document,
     chain: &mut Chain,
 ) -> Result<ContainerConfig> {
+    if names.is_empty() {
+        return Ok(config);
+    }
     let mut merged = ContainerConfig::default();
     for (at, name) in names {
         let extending = chain.file().to_owned();
@@ -115,9 +122,8 @@ pub(super) fn below(
 }
 
 fn load(path: &str, chain: &mut Chain) -> Result<ContainerConfig> {
-    let load = |e: Error| e.during(format_args!("load {path}"));
-    let format = Format::of_path(path).map_err(load)?;
-    load_text(&read(path).map_err(load)?, format, chain, path)?.1
+    let format = Format::of_path(path).map_err(|e| e.during(format_args!("load {path}")))?;
+    load_file(path, format, chain)?.1
 }
 
 fn fault(document: &Document, at: usize, message: String) -> Error {

@@ -13,6 +13,10 @@ mod file;
 mod template;
 
 pub use environment::{load_config_from_env, load_config_from_variables};
-pub use file::{load_config_from_file, load_document_from_file, parse_config, read_text_from_file};
+pub use file::{
+    load_config_from_file, load_document_from_file, parse_config, read_bytes_from_file, read_text_from_file,
+};
+#[cfg(feature = "encryption")]
+pub use file::{load_encrypted_config_from_file, load_encrypted_document_from_file, parse_config_beside};
 #[cfg(feature = "templates")]
 pub use template::{load_config_from_template, load_values_from_file, render_template};

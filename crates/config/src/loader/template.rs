@@ -6,6 +6,7 @@
 use super::base::Chain;
 use super::file::{load_text, read};
 use crate::document::{place, Document, Format, MAX_BYTES};
+use crate::sealed::NoKeys;
 use crate::{ContainerConfig, Error, Kind, Result};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -26,7 +27,7 @@ pub fn load_config_from_template(path: &str, values: &Value) -> Result<Container
     let load = |e: Error| e.during(format_args!("load {path}"));
     let format = inner(path).map_err(load)?;
     let text = read(path).and_then(|template| render(&template, values)).map_err(load)?;
-    load_text(&text, format, &mut Chain::new(path), &format!("{path} (rendered)"))?.1
+    load_text(&text, format, &mut Chain::new(path, &NoKeys), &format!("{path} (rendered)"))?.1
 }
 
 /// The text of a template with these values, an object, for its names.

@@ -107,6 +107,14 @@ macro_rules! container_config {
         /// Every field but `image`, in order, with how it looks.
         pub(crate) const FIELDS: &[(&str, Shape)] = &[$( (stringify!($name), shape!($kind)) ),*];
 
+        #[cfg(feature = "encryption")]
+        impl crate::encryption::Wipe for ContainerConfig {
+            fn wipe(&mut self) {
+                self.image.wipe();
+                $( self.$name.wipe(); )*
+            }
+        }
+
         impl Merge for ContainerConfig {
             fn merged(&self, over: &Self) -> Self {
                 Self {

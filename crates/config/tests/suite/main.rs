@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod arbitrary;
+mod audit;
 mod bases;
 mod diff;
+mod encryption;
 mod environment;
 mod files;
 mod merge;

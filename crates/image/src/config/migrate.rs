@@ -1,6 +1,7 @@
 //! `migrate`: files of older versions, made files of the newest one.
 
 use super::changed::{self, Colour};
+use super::log;
 use crate::arguments::Arguments;
 use crate::failure::Failure;
 use forgeone_config::{Format, migrate_text, read_text_from_file, save_text_to_file};
@@ -40,7 +41,7 @@ pub(super) fn run(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
             let _ = writeln!(std::io::stderr(), "forgeone: config migrate: {file}: its comments go");
         }
         if !arguments.switch("dry-run") {
-            save_text_to_file(&migration.text, file)?;
+            log::change("migrate", file, None, |path| Ok(save_text_to_file(&migration.text, path)?))?;
         }
     }
     Ok(Some(0))

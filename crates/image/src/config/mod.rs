@@ -1,7 +1,12 @@
 //! `forgeone config …`: configurations from the command line, a command a file.
 
+mod audit;
 mod changed;
 mod diff;
+mod edit;
+mod encrypt;
+mod keys;
+mod log;
 mod merge;
 mod migrate;
 mod render;
@@ -67,6 +72,34 @@ const COMMANDS: &[Command] = &[
         help: migrate::HELP,
         failure: 1,
         run: migrate::run,
+    },
+    Command {
+        name: "edit",
+        about: "edit a configuration, and keep what is valid",
+        help: edit::HELP,
+        failure: 1,
+        run: edit::run,
+    },
+    Command {
+        name: "encrypt",
+        about: "encrypt a configuration, or values of it",
+        help: encrypt::ENCRYPT,
+        failure: 1,
+        run: encrypt::encrypt,
+    },
+    Command {
+        name: "decrypt",
+        about: "show a configuration as it was before",
+        help: encrypt::DECRYPT,
+        failure: 1,
+        run: encrypt::decrypt,
+    },
+    Command {
+        name: "audit",
+        about: "show or verify who changed what of a configuration",
+        help: audit::HELP,
+        failure: 1,
+        run: audit::run,
     },
     Command {
         name: "schema",

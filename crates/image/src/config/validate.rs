@@ -1,9 +1,9 @@
 //! `validate`: all findings of all files, each with its line.
 
-use super::print;
+use super::{keys, print};
 use crate::arguments::Arguments;
 use crate::failure::Failure;
-use forgeone_config::{Document, Finding, Severity, check_config, load_document_from_file, strict};
+use forgeone_config::{Document, Finding, Severity, load_encrypted_document_from_file, strict};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 
@@ -17,16 +17,21 @@ is 0 if there are only warnings, 1 if there are errors, 2 if a file can't be rea
 options:
       --strict                   warnings are errors
       --format FORMAT            text or json (text)
+      --identity FILE            opens what is encrypted; see 'decrypt --help' for
+                                 this, --passphrase, --passphrase-file and -env
 ";
 
 pub(super) fn run(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
-    let read = Arguments::read(words, &["strict"], &["format"], (1, usize::MAX))?;
+    let switches = [keys::SWITCHES, &["strict"]].concat();
+    let valued = [keys::OPENING, &["format"]].concat();
+    let read = Arguments::read(words, &switches, &valued, (1, usize::MAX))?;
     let Some(arguments) = read else { return Ok(None) };
     let json = arguments.choice("format", &["text", "json"])? == "json";
+    let identities = keys::identities(&arguments)?;
     let (mut text, mut values, mut failed) = (String::new(), Vec::new(), false);
     for file in arguments.words() {
-        let (document, config) = load_document_from_file(file)?;
-        let mut findings = check_config(&config?);
+        let (document, config) = load_encrypted_document_from_file(file, &identities)?;
+        let mut findings = config?.check();
         if arguments.switch("strict") {
             findings = strict(findings);
         }
