@@ -1,8 +1,8 @@
 //! A text in one of the formats, as a tree whose nodes know where they stand.
 //!
 //! Each format has a reader that makes the same tree, so that duplicate keys, limits, places of errors and unknown
-//! keys are dealt with once. The tree of a text is never much larger than the text: YAML's aliases count again each
-//! time they are used, and too many nodes or levels are an error.
+//! keys are dealt with once. The tree of a text is never much larger than the text: what YAML's anchors name counts again,
+//! there and each time that it is used, and too many nodes or levels are an error.
 
 mod decode;
 pub(crate) mod edit;
@@ -27,6 +27,9 @@ const MAX_DEPTH: usize = 32;
 
 /// Values in a text, those of aliases counted where they are used.
 const MAX_NODES: usize = 200_000;
+
+/// Characters of a message, which may quote what a text has.
+const MAX_MESSAGE: usize = 500;
 
 /// What a configuration is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -401,7 +404,10 @@ fn left_out(format: Format) -> Error {
 
 fn located(text: &str, fault: Fault) -> Error {
     let path = path_text(fault.path.iter().rev());
-    let message = if path.is_empty() { fault.message } else { format!("{path}: {}", fault.message) };
+    let mut message = if path.is_empty() { fault.message } else { format!("{path}: {}", fault.message) };
+    if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
+        message.replace_range(end.., "…");
+    }
     let error = Error::new(fault.kind, message);
     match fault.at {
         Some(at) => error.at(place(text, at)),
@@ -453,12 +459,15 @@ impl Budget {
         Ok(())
     }
 
-    /// Counts a text that is used again.
+    /// Counts a text that is there once more.
     #[cfg(feature = "yaml")]
     fn text(&mut self, text: &str, at: usize) -> Result<(), Fault> {
         self.bytes += text.len();
         if self.bytes > MAX_BYTES {
-            return Err(Fault::syntax(at, format!("aliases make more than {} MiB of it", MAX_BYTES >> 20)));
+            return Err(Fault::syntax(
+                at,
+                format!("anchors and aliases make more than {} MiB of it", MAX_BYTES >> 20),
+            ));
         }
         Ok(())
     }

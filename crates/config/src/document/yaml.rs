@@ -75,12 +75,14 @@ impl<'a> Reader<'a> {
         };
         let node = Node { at, end, value };
         if anchor > 0 {
+            // A copy is kept of it.
+            self.count(&node.value, at)?;
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
     }
 
-    /// Counts what is below a value that is used again.
+    /// Counts what is below a value that is there once more.
     fn count(&mut self, value: &Value, at: usize) -> Result<(), Fault> {
         self.budget.enter(at)?;
         match value {

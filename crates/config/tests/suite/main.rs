@@ -9,6 +9,7 @@ mod diff;
 mod encryption;
 mod environment;
 mod files;
+mod hostile;
 mod merge;
 mod schema;
 mod table;
