@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 PREFIX ?= /usr/local
 ROUNDS ?= 30
 SOAK ?= 50
+MINUTES ?= 10
 CARGO_TARGET_DIR ?= target
 # cargo-nextest and cargo-deny are installed here.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -57,6 +58,10 @@ soak: ## attacks and faults for hours: SOAK=50 times the rounds
 	@FORGEONE_TEST_SOAK=$(SOAK) cargo run --quiet $(PROFILE) --package testkit --bin suite attacks </dev/null
 	@FORGEONE_TEST_SOAK=$(SOAK) cargo run --quiet $(PROFILE) --package testkit --bin suite faults </dev/null
 
+fuzz: ## search the readers of foreign bytes for findings, MINUTES=10 each (TARGETS='config dbus' for some)
+	@.ci/prepare build
+	@cargo run --quiet $(PROFILE) --package testkit --bin suite fuzz $(MINUTES) $(TARGETS) </dev/null
+
 test-vm: ## run what needs the guest alone: cgroup v2, systemd, AppArmor, Podman with systemd
 	@.ci/prepare test
 	@cargo run --quiet $(PROFILE) --package testkit --bin suite guest </dev/null
@@ -102,4 +107,4 @@ install: ## install below PREFIX (/usr/local), inside DESTDIR if set
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: help run build helpers test test-attacks test-faults test-defences soak test-clients test-vm test-vm-full test-vm-selinux check bench bench-config man install clean
+.PHONY: help run build helpers test test-attacks test-faults test-defences soak fuzz test-clients test-vm test-vm-full test-vm-selinux check bench bench-config man install clean

@@ -10,6 +10,7 @@
 //! | [`single`] | tests that need a process with one thread: a harness in place of libtest's |
 //! | [`soak`], [`swap`] | what is tried many times: rounds, random numbers, figures; the swapper of races |
 //! | [`defences`] | that each attack is real: without the defence its test fails |
+//! | [`mod@fuzz`] | readers of foreign bytes: fed with what is nearly right, and searched by libFuzzer |
 //! | [`guest`] | a virtual machine with systemd and cgroup v2, in which tests run that need them |
 //! | [`registry`], [`server`] | Debian's registry; a server that answers as a test says
 //! | [`names`], [`temp`] | names by which things of tests are known; directories that go away |
@@ -30,6 +31,7 @@ mod debian;
 pub mod defences;
 pub mod door;
 pub mod elf;
+pub mod fuzz;
 pub mod guest;
 pub mod leak;
 pub mod manual;

@@ -51,6 +51,8 @@ mod document;
 pub mod encryption;
 pub mod environment;
 mod error;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod loader;
 mod merge;
 mod migrate;

@@ -12,9 +12,13 @@ pub mod error;
 pub mod faults;
 pub mod features;
 pub mod fs;
+#[cfg(any(test, feature = "fuzz"))]
+#[allow(missing_docs, clippy::unwrap_used, reason = "for tests alone, which panic")]
+pub mod fuzz;
 pub mod json;
 pub mod lifecycle;
 pub mod metrics;
+mod mountinfo;
 pub mod network;
 mod numbers;
 pub mod plan;

@@ -11,10 +11,13 @@
 //! nothing else. A class that the config names stays: others may be in it (config-linux.md, "IntelRdt").
 
 use crate::error::{During, Error, Kind, Result};
+use crate::mountinfo::unescape;
 use crate::object;
 use crate::spec::IntelRdt;
 use forgeone_sys::fs::{self, AtFlags, CWD};
 use forgeone_sys::{Errno, Error as SysError, Result as SysResult};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// What is asked for.
@@ -125,7 +128,7 @@ fn survey_in(plan: &Plan, root: &Path) -> Result<Paths> {
 fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
     let text = std::str::from_utf8(mountinfo).ok()?;
     let line = text.lines().find(|line| line.contains(" - resctrl "))?;
-    line.split(' ').nth(4).map(PathBuf::from)
+    line.split(' ').nth(4).map(|point| OsString::from_vec(unescape(point.as_bytes())).into())
 }
 
 fn is_there(path: &Path) -> Result<bool> {
@@ -291,6 +294,12 @@ fn explained(group: &Path, result: SysResult<()>) -> Result<()> {
         }
     });
     explained.during(|| "linux.intelRdt")
+}
+
+/// The place in a mount table.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn fuzz(mountinfo: &[u8]) -> Option<PathBuf> {
+    mount_point(mountinfo)
 }
 
 #[cfg(test)]

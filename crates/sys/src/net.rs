@@ -29,3 +29,9 @@ pub fn loopback_up() -> Result<()> {
         .map(drop)
         .fail(|| "ioctl(SIOCSIFFLAGS, \"lo\", IFF_UP)".into())
 }
+
+/// Reads bytes as the kernel's answers.
+#[cfg(any(test, feature = "fuzz"))]
+pub fn fuzz(bytes: &[u8]) {
+    message::fuzz(bytes);
+}

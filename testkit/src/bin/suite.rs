@@ -8,7 +8,8 @@
 //!
 //! `suite guest [VARIANT …] [NAME …]` runs the guest alone, in each variant (`cgroupfs`, `systemd`, `user`, `selinux`), with all
 //! tests whose names begin so. `suite clients`, `suite attacks` and `suite faults` run the end-to-end tests of that name
-//! alone. `suite defences` tries that each attack gets through without the defence that it is against.
+//! alone. `suite defences` tries that each attack gets through without the defence that it is against. `suite fuzz MINUTES
+//! [TARGET …]` searches for findings, so long for each target.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
@@ -19,7 +20,7 @@ use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Instant;
 use testkit::guest::{self, Results, Tests, Variant};
 use testkit::results::Sum;
-use testkit::{Leaks, Temp, defences, names, programs, skip, soak};
+use testkit::{Leaks, Temp, defences, fuzz, names, programs, skip, soak};
 
 /// The tests that run in the guest: those of cgroups, which differ with its version, and those of what only the guest has.
 const GUEST: &[&str] = &[
@@ -43,6 +44,12 @@ type Programs<'a> = &'a [(&'static str, PathBuf)];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, minutes, targets @ ..] = words.as_slice()
+        && word == "fuzz"
+    {
+        let minutes = minutes.parse().expect("a number of minutes");
+        return told(&lane("fuzz", || fuzz::search(targets, minutes)), &BTreeMap::new());
+    }
     let programs = lane("build", programs::build_all);
     if words.first().is_some_and(|word| word == "guest") {
         return guests(&programs, &words[1..]);

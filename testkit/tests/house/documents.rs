@@ -1,6 +1,7 @@
 //! What the documents promise is so: seed nouns have a place, named tests exist, the README opens as it must.
 
-use crate::sources;
+use crate::{manifests, sources};
+use std::collections::BTreeSet;
 use std::fs;
 use testkit::programs::workspace;
 
@@ -97,6 +98,40 @@ fn every_security_case_names_a_test_that_exists_or_is_open() {
         let missing: Vec<_> = tests.into_iter().filter(|name| !exists(name)).collect();
         assert!(missing.is_empty(), "{}: no such test: {missing:?}", row[0]);
     }
+}
+
+/// A name in backticks that reads like a test's: small words, at least four.
+#[test]
+fn every_test_that_a_document_names_exists() {
+    let sources = sources::sources();
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    for document in ["docs/security.md", "docs/ARCHITECTURE.md"] {
+        let text = fs::read_to_string(workspace().join(document)).unwrap();
+        let names: Vec<_> = quoted(&text)
+            .into_iter()
+            .filter(|name| name.matches('_').count() >= 3 && name.chars().all(word))
+            .collect();
+        let exists = |name: &str| sources.iter().any(|(_, text)| text.contains(&format!("fn {name}(")));
+        let missing: Vec<_> = names.iter().filter(|name| !exists(name)).collect();
+        assert!(missing.is_empty(), "{document}: no such test: {missing:?}");
+        assert!(document != "docs/security.md" || names.len() > 50, "{document}: names are not found");
+    }
+}
+
+#[test]
+fn every_dependency_has_its_reason_and_every_reason_its_dependency() {
+    let rows = rows("docs/ARCHITECTURE.md");
+    let reasons = rows.iter().skip_while(|row| *row != &["crate", "why"]).skip(2);
+    let reasons = reasons.take_while(|row| row.len() == 2 && row[0].starts_with('`'));
+    let explained: BTreeSet<_> = reasons.flat_map(|row| quoted(&row[0])).map(str::to_owned).collect();
+    let fuzz = fs::read_to_string(workspace().join("fuzz/Cargo.toml")).unwrap();
+    let used: BTreeSet<_> = manifests::dependencies()
+        .into_iter()
+        .chain(manifests::door().into_iter().map(|(name, _)| name))
+        .chain(fuzz.contains("\nlibfuzzer-sys = ").then(|| "libfuzzer-sys".to_owned()))
+        .filter(|name| !name.starts_with("forgeone") && name != "testkit")
+        .collect();
+    assert_eq!(explained, used, "docs/ARCHITECTURE.md has a reason for the left, used are the right");
 }
 
 #[test]

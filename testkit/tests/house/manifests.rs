@@ -144,14 +144,40 @@ fn only_sys_depends_on_the_crates_of_the_kernel() {
 
 #[test]
 fn the_door_stays_lean() {
+    let heavy: Vec<_> = door().into_iter().map(|(name, _)| name).filter(|name| denied(name)).collect();
+    assert!(heavy.is_empty(), "the door links {heavy:?}");
+}
+
+/// What is for tests alone is compiled in by features, `faults` and `fuzz`.
+#[test]
+fn the_door_is_built_without_what_is_for_tests() {
+    let ours = door().into_iter().filter(|(name, _)| name.starts_with("forgeone"));
+    let with: Vec<_> = ours.filter(|(_, features)| !features.is_empty()).collect();
+    assert!(with.is_empty(), "the door is built with {with:?}");
+}
+
+/// Every package that the door is made of, and the features that it is built with.
+pub(crate) fn door() -> Vec<(String, Vec<String>)> {
     let mut tree = programs::cargo();
     tree.args(["tree", "--locked", "--offline", "--package", "forgeone", "--edges", "normal"]);
-    let output = tree.args(["--prefix", "none", "--format", "{p}"]).output().unwrap();
+    let output = tree.args(["--prefix", "none", "--format", "{p}|{f}|"]).output().unwrap();
     assert!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+    let package = |line: &str| {
+        let (name, features) = (line.split(' ').next()?, line.split('|').nth(1)?);
+        let features = features.split(',').filter(|feature| !feature.is_empty());
+        Some((name.to_owned(), features.map(str::to_owned).collect()))
+    };
     let text = String::from_utf8(output.stdout).unwrap();
-    let names = text.lines().filter_map(|line| line.split(' ').next());
-    let heavy: Vec<_> = names.filter(|name| denied(name)).collect();
-    assert!(text.contains("forgeone-sys ") && heavy.is_empty(), "the door links {heavy:?}");
+    let all: Vec<_> = text.lines().filter_map(package).collect();
+    assert!(all.iter().any(|(name, _)| name == "forgeone-sys"), "{text}");
+    all
+}
+
+/// What the packages of the workspace depend on, for tests too.
+pub(crate) fn dependencies() -> Vec<String> {
+    let all = packages();
+    let all = all.iter().flat_map(|package| package["dependencies"].as_array().unwrap());
+    all.map(|dependency| dependency["name"].as_str().unwrap().to_owned()).collect()
 }
 
 fn denied(name: &str) -> bool {

@@ -4,6 +4,7 @@ use super::{Door, input};
 use crate::args::{Call, usage};
 use crate::foreground::{Foreground, console_size};
 use forgeone_runtime::Result;
+use forgeone_runtime::fs::users;
 use forgeone_runtime::lifecycle::ExecOptions;
 use forgeone_runtime::spec::{Capabilities, Process};
 use forgeone_sys::credentials::capability_number;
@@ -151,24 +152,13 @@ fn capability(name: String) -> Result<String> {
 
 /// `UID[:GID]`.
 fn user(text: &str) -> Result<(Option<u32>, Option<u32>)> {
-    let (uid, gid) = match text.split_once(':') {
-        Some((uid, gid)) => (uid, Some(gid)),
-        None => (text, None),
-    };
     let wrong = || usage(format!("option --user: {text:?} is not UID or UID:GID, in digits, below 2^32-1"));
-    let uid = id(uid).ok_or_else(wrong)?;
-    let gid = gid.map(|gid| id(gid).ok_or_else(wrong)).transpose()?;
-    Ok((Some(uid), gid))
+    users::ids(text).map(|(uid, gid)| (Some(uid), gid)).ok_or_else(wrong)
 }
 
 fn group(text: &str) -> Result<u32> {
-    id(text).ok_or_else(|| usage(format!("option --additional-gids: {text:?} is not a group id")))
-}
-
-/// A user or group id: digits and nothing else, and not the one that means "none" (setresuid(2)).
-fn id(text: &str) -> Option<u32> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    text.parse().ok().filter(|&id| digits && id != u32::MAX)
+    let wrong = || usage(format!("option --additional-gids: {text:?} is not a group id"));
+    users::id(text.as_bytes()).ok_or_else(wrong)
 }
 
 #[cfg(test)]

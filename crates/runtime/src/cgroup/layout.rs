@@ -6,6 +6,7 @@
 //! the caller's path is given below that part.
 
 use crate::error::{During, Result};
+use crate::mountinfo;
 use forgeone_sys::fs;
 
 /// The machine's cgroup hierarchies, as the caller's mount namespace shows them.
@@ -205,26 +206,7 @@ fn contains(dir: &str, path: &str) -> bool {
 
 /// A path with mountinfo's octal escapes (`\040` for a blank) undone.
 fn unescape(text: &str) -> String {
-    if !text.contains('\\') {
-        return text.to_owned();
-    }
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut i = 0;
-    while i < bytes.len() {
-        let digits = bytes.get(i + 1..i + 4).filter(|d| d.iter().all(|b| (b'0'..=b'7').contains(b)));
-        match digits {
-            Some(d) if bytes[i] == b'\\' && d[0] <= b'3' => {
-                out.push((d[0] - b'0') << 6 | (d[1] - b'0') << 3 | (d[2] - b'0'));
-                i += 4;
-            }
-            _ => {
-                out.push(bytes[i]);
-                i += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    String::from_utf8_lossy(&mountinfo::unescape(text.as_bytes())).into_owned()
 }
 
 #[cfg(test)]
@@ -337,7 +319,6 @@ mod tests {
         let layout = Layout::parse(mountinfo, "4:cpuset:/a b/x:y\n");
         assert_eq!(mounts(&layout), [("/mnt/c\\d\t", "x:y")]);
         assert!(layout.v1[0].noprefix);
-        assert_eq!(unescape("a\\9zz\\40"), "a\\9zz\\40");
     }
 
     proptest::proptest! {

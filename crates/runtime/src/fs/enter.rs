@@ -6,6 +6,7 @@ use super::plan::RootfsPlan;
 use super::procfs::Procfs;
 use super::rootfs::Rootfs;
 use crate::error::{During, Result as RuntimeResult};
+use crate::mountinfo::unescape;
 use forgeone_sys::fs::{self, CWD, Mode, OFlags};
 use forgeone_sys::mount::{self, MountFlags, MountPropagationFlags, UnmountFlags};
 use forgeone_sys::{Errno, Result, process};
@@ -128,23 +129,10 @@ fn kernel_mount(line: &[u8], rootfs: &Path) -> Option<PathBuf> {
     counts.then_some(point)
 }
 
-/// mountinfo's `\040` and the like as the characters that they stand for.
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((first, tail)) = rest.split_first() {
-        let octal =
-            tail.get(..3).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
-        match (first, octal) {
-            (b'\\', Some(byte)) => {
-                out.push(byte);
-                rest = &tail[3..];
-            }
-            _ => {
-                out.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    out
+/// Places of a mount table.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn fuzz_mounts(bytes: &[u8]) -> usize {
+    let points =
+        bytes.split(|byte| *byte == b'\n').filter_map(|line| kernel_mount(line, Path::new("/bundle")));
+    points.filter(|point| !point.starts_with("/bundle")).count()
 }

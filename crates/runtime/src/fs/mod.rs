@@ -31,6 +31,8 @@ pub mod users;
 pub use cgroupfs::{CgroupHierarchy, CgroupView};
 pub use devices::DevicePlan;
 pub use enter::Entered;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use enter::fuzz_mounts;
 pub use finish::devpts;
 pub use options::{Attributes, MountOptions, Propagation, known_options, parse};
 pub use plan::{
@@ -41,3 +43,9 @@ pub use procfs::Procfs;
 pub use resolve::{Links, Make, Resolver};
 pub use rootfs::{Rootfs, build};
 pub use sysctl::apply_sysctls;
+
+/// A path of the container, cleaned.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn fuzz_path(path: &str) -> crate::error::Result<String> {
+    plan::clean_inside(&"path", path)
+}

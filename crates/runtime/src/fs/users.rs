@@ -5,6 +5,7 @@
 
 use super::resolve::Resolver;
 use crate::error::{During, Result};
+use crate::faults;
 use forgeone_sys::Errno;
 use forgeone_sys::fs;
 use std::ffi::OsString;
@@ -78,13 +79,7 @@ fn content(root: BorrowedFd, path: &str) -> Result<Vec<u8>> {
 pub fn parse_users(content: &[u8]) -> Vec<User> {
     let user = |line: &[u8]| {
         let [name, _, uid, gid, _, home, shell] = fields(line)?;
-        Some(User {
-            name: text(name),
-            uid: number(uid)?,
-            gid: number(gid)?,
-            home: text(home),
-            shell: text(shell),
-        })
+        Some(User { name: text(name), uid: id(uid)?, gid: id(gid)?, home: text(home), shell: text(shell) })
     };
     content.split(|byte| *byte == b'\n').filter_map(user).collect()
 }
@@ -94,7 +89,7 @@ pub fn parse_groups(content: &[u8]) -> Vec<Group> {
     let group = |line: &[u8]| {
         let [name, _, gid, members] = fields(line)?;
         let members = members.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|m| !m.is_empty());
-        Some(Group { name: text(name), gid: number(gid)?, members: members.map(text).collect() })
+        Some(Group { name: text(name), gid: id(gid)?, members: members.map(text).collect() })
     };
     content.split(|byte| *byte == b'\n').filter_map(group).collect()
 }
@@ -106,11 +101,19 @@ fn fields<const N: usize>(line: &[u8]) -> Option<[&[u8]; N]> {
     (!fields[0].is_empty() && !matches!(fields[0][0], b'#' | b'+' | b'-')).then_some(fields)
 }
 
-/// Digits and nothing else, up to 2³²-2: -1 means "no change" to the kernel.
-fn number(field: &[u8]) -> Option<u32> {
+/// A user or group id: digits and nothing else, up to 2³²-2, since -1 means "no change" to the kernel (setresuid(2)).
+pub fn id(field: &[u8]) -> Option<u32> {
     let digits = !field.is_empty() && field.iter().all(u8::is_ascii_digit);
     let number = std::str::from_utf8(field).ok().filter(|_| digits)?.parse().ok()?;
-    (number != u32::MAX).then_some(number)
+    (number != u32::MAX || faults::without("user-range")).then_some(number)
+}
+
+/// `UID` or `UID:GID`, as `exec --user` has it.
+pub fn ids(text: &str) -> Option<(u32, Option<u32>)> {
+    match text.split_once(':') {
+        Some((uid, gid)) => Some((id(uid.as_bytes())?, Some(id(gid.as_bytes())?))),
+        None => Some((id(text.as_bytes())?, None)),
+    }
 }
 
 fn text(field: &[u8]) -> OsString {

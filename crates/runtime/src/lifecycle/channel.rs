@@ -210,6 +210,18 @@ fn decode(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Message> {
     })
 }
 
+/// Reads bytes as a message; what is one is the same when it is written and read again.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Ok(message) = decode(bytes, Vec::new()) else { return };
+    let (written, _) = encode(&message);
+    let again = decode(&written, Vec::new());
+    assert!(
+        again.as_ref().is_ok_and(|again| format!("{again:?}") == format!("{message:?}")),
+        "{message:?}: {again:?}"
+    );
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -159,6 +159,11 @@ fn ask(operation: trust::Operation, id: &str, kept: &Kept, args: &[String]) -> R
     })
 }
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use channel::fuzz;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use proc::fuzz as fuzz_proc;
+
 /// Makes this process one that others can't look behind, or one that they can: that of those who may trace it.
 fn hide(hidden: bool) -> Result<()> {
     match faults::without("dumpable") {

@@ -124,6 +124,16 @@ pub(super) fn command(procfs: &Procfs, pid: i32) -> String {
     String::from_utf8_lossy(&line).trim_end_matches('\0').replace('\0', " ")
 }
 
+/// Reads bytes as each of the files.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = (parse_stat(bytes), maps_all(&text), text.lines().find_map(|line| holder(line, "00:1a:77")));
+    if let Some(value) = parse_field(bytes, "SigIgn:") {
+        assert!(!value.contains('\n'), "{value:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -58,3 +58,9 @@ pub fn read(paths: &Paths, resctrl: &resctrl::Paths) -> Result<Stats> {
     };
     read().during(|| "statistics")
 }
+
+/// Reads a text as files with numbers.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn fuzz(text: &str) {
+    v2::fuzz(text);
+}

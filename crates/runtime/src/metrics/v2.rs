@@ -125,6 +125,14 @@ fn stalls(text: &str) -> Option<Pressure> {
     (!text.is_empty()).then_some(pressure)
 }
 
+/// Reads a text as each of the files.
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) fn fuzz(text: &str) {
+    let mut io = BlockIo::default();
+    text.lines().filter_map(|line| device(line, &mut io)).for_each(drop);
+    let _ = (stalls(text), pairs(text).count());
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -90,6 +90,26 @@ fn short(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
+/// Reads bytes as the kernel's answers, and asserts that what is found lies in them.
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let within = |part: &[u8], whole: &[u8]| {
+        part.is_empty() || whole.as_ptr_range().contains(&part.as_ptr()) && part.len() <= whole.len()
+    };
+    let mut found = 0;
+    for reply in replies(bytes) {
+        assert!(within(reply.body, bytes));
+        found += HEADER + reply.body.len();
+        let mut inner = 0;
+        for (_, value) in attributes(reply.body) {
+            assert!(within(value, reply.body));
+            inner += ALIGN + value.len();
+        }
+        assert!(inner <= reply.body.len());
+    }
+    assert!(found <= bytes.len());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

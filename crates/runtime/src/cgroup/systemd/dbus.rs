@@ -9,6 +9,7 @@
 
 use super::message::{self, Incoming, Target, Value};
 use crate::error::{During, Error, Kind, Result};
+use crate::numbers::radix;
 use forgeone_sys::fs::{self, Mode, OFlags};
 use forgeone_sys::{Errno, OwnedFd, signal, socket};
 use std::time::{Duration, Instant};
@@ -275,9 +276,9 @@ fn unescape(value: &str) -> Vec<u8> {
     let mut rest = value.as_bytes();
     while let [first, others @ ..] = rest {
         let digits = others.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        match digits.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+        match digits.and_then(|two| radix(two, 16)) {
             Some(byte) if *first == b'%' => {
-                bytes.push(byte);
+                bytes.push(byte as u8);
                 rest = &others[2..];
             }
             _ => {

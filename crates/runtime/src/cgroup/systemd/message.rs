@@ -218,9 +218,12 @@ pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>> {
     if total > MAX as u64 { Err(broken()) } else { Ok(Some(total as usize)) }
 }
 
-/// Reads a message that is there whole.
+/// Reads a message that is there whole, and nothing else.
 pub(super) fn decode(bytes: &[u8]) -> Result<Incoming> {
-    read(bytes).ok_or_else(broken)
+    match length(bytes)? == Some(bytes.len()) {
+        true => read(bytes).ok_or_else(broken),
+        false => Err(broken()),
+    }
 }
 
 fn broken() -> Error {
@@ -281,12 +284,13 @@ pub(super) fn one_type(signature: &[u8], depth: usize) -> Option<usize> {
         }
         _ => return None,
     };
-    let mut at = 1;
+    let (mut at, mut fields) = (1, 0);
     while *signature.get(at)? != close {
         at += one_type(&signature[at..], depth + 1)?;
+        fields += 1;
     }
     // Neither is empty, and an entry has two.
-    (at > 1).then_some(at + 1)
+    (fields == 2 || fields > 0 && close == b')').then_some(at + 1)
 }
 
 struct Reader<'a> {

@@ -327,3 +327,22 @@ fn hint(e: Error) -> Error {
     let way_out = "a session of the user's own is needed: log in, or loginctl enable-linger";
     Error::new(e.kind(), format!("{e}; {way_out}"))
 }
+
+/// Reads bytes as a message of the bus, and as a property's value.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let said = message::length(bytes);
+    if let Ok(message) = message::decode(bytes) {
+        assert!(matches!(said, Ok(Some(length)) if length == bytes.len()), "{said:?}: {message:?}");
+    }
+    let text = String::from_utf8_lossy(bytes);
+    if let Some(value) = variant::parse(&text) {
+        let mut signature = String::new();
+        value.signature(&mut signature);
+        assert_eq!(
+            message::one_type(signature.as_bytes(), 0),
+            Some(signature.len()),
+            "{text:?}: {signature}"
+        );
+    }
+}

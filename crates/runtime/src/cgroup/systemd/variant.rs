@@ -5,6 +5,7 @@
 //! and format strings, as for runc.
 
 use super::message::{Value, one_type};
+use crate::numbers::radix;
 
 /// Words for types.
 const TYPES: [(&str, &str); 13] = [
@@ -65,6 +66,8 @@ impl Node {
                 let typed = items.iter().find(|item| matches!(item, Self::Typed(..)));
                 format!("a{}", typed.or(items.first())?.infer()?)
             }
+            // D-Bus has no empty structure.
+            Self::Tuple(items) if items.is_empty() => return None,
             Self::Tuple(items) => format!("({})", infer_all(items)?),
             Self::Entry(items) => format!("{{{}}}", infer_all(items)?),
             Self::Variant(_) => "v".to_owned(),
@@ -126,7 +129,7 @@ fn number(text: &str, code: u8) -> Option<u64> {
         Some(rest) if !rest.is_empty() => (8, rest),
         _ => (10, digits),
     };
-    let size = i128::from(u64::from_str_radix(digits, base).ok()?);
+    let size = i128::from(radix(digits, base)?);
     let number = if negative { -size } else { size };
     let (low, high) = match code {
         b'y' => (0, i128::from(u8::MAX)),
@@ -257,7 +260,8 @@ impl<'a> Parser<'a> {
                     length @ ('u' | 'U') => {
                         let digits = if length == 'u' { 4 } else { 8 };
                         let digits: String = characters.by_ref().take(digits).map(|(_, c)| c).collect();
-                        text.push(char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?);
+                        let code = u32::try_from(radix(&digits, 16)?).ok()?;
+                        text.push(char::from_u32(code)?);
                     }
                     other => text.push(other),
                 },
@@ -317,6 +321,11 @@ mod tests {
             "{1}",
             "true false",
             "@( 1",
+            "()",
+            "[()]",
+            "-+5",
+            "0x+5",
+            "'\\u+041'",
             "-",
             "9999999999",
         ] {

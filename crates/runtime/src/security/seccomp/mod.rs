@@ -28,8 +28,10 @@ mod calls;
 mod numbers;
 mod profile;
 mod ranges;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 mod tests;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use tests::fuzz;
 
 use crate::error::{Error, Kind, Result};
 use crate::spec::Seccomp;

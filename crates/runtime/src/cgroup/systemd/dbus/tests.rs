@@ -150,5 +150,5 @@ fn addresses_that_lead_nowhere_are_errors() {
         let error = Connection::to_bus(address).unwrap_err().to_string();
         assert!(error.starts_with("D-Bus") && error.contains(expected), "{error}");
     }
-    assert_eq!(unescape("a%20b%2fc%zz%"), b"a b/c%zz%");
+    assert_eq!(unescape("a%20b%2fc%zz%+f%"), b"a b/c%zz%+f%");
 }

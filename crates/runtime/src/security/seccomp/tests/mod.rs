@@ -1,16 +1,23 @@
 //! The compiler against what profiles mean (`reference`) and against libseccomp (`oracle`).
 #![allow(clippy::unwrap_used)]
+#![cfg_attr(not(test), allow(dead_code, unused_imports, reason = "the rest is for the tests"))]
 
+mod fuzz;
 mod interpret;
+#[cfg(test)]
 mod oracle;
+#[cfg(test)]
 mod profiles;
+#[cfg(test)]
 mod properties;
 mod reference;
+#[cfg(test)]
 mod table;
 
 use super::arch::{self, Machine};
 use super::{Compiled, Instruction, compile_for};
 use crate::spec::Seccomp;
+pub(crate) use fuzz::fuzz;
 use interpret::{Data, check, run};
 use reference::Reference;
 use std::collections::BTreeSet;

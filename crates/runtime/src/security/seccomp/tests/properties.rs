@@ -1,30 +1,11 @@
 //! Any profile, on any machine.
 
+use super::fuzz::NAMES;
 use super::*;
 use crate::security::seccomp::{actions, arch, operators};
 use crate::spec::{SyscallArg, SyscallRule};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
-
-/// Calls with neighbours, ones that few ABIs have, ones that are multiplexed, and multiplexers.
-const NAMES: [&str; 16] = [
-    "read",
-    "write",
-    "open",
-    "close",
-    "clone",
-    "personality",
-    "socket",
-    "semop",
-    "recv",
-    "accept4",
-    "socketcall",
-    "ipc",
-    "execve",
-    "set_tls",
-    "getuid32",
-    "s390_runtime_instr",
-];
 
 const VALUES: [u64; 12] =
     [0, 1, 2, 5, 0x28, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 32, 5 << 32 | 5, u64::MAX - 1, u64::MAX];
