@@ -172,7 +172,11 @@ fn the_binary_stays_read_only_when_nobody_runs_it_any_more() {
             eventually("the runtime waits inside", || {
                 fs::read_to_string(format!("/proc/{host_pid}/cmdline")).unwrap().starts_with("/proc/self/exe")
             });
-            let seen = report(&door.ok(["exec", &id, "/attacker", "exe", &exe, &inside]).stdout);
+            // No door waits for the attacker: it would be the same file, and busy.
+            let attack = door.ok(["exec", "--detach", &id, "/attacker", "exe", &exe, &inside]);
+            let told = || fs::read_to_string(&attack.stdout_file).unwrap();
+            eventually("the attacker has tried", || told().ends_with("}\n"));
+            let seen = report(&told());
             let what = format!("{place:?} {root:?}");
             assert_eq!(seen["seen"], 1, "{what}: {seen:#}");
             assert!(seen["answers"]["open after its end"].is_array(), "{seen:#}");

@@ -3,6 +3,7 @@
 use super::memory::MemoryPlan;
 use super::scheduling::{self, AffinityPlan, IoPriorityPlan};
 use crate::error::{Error, Kind, Result};
+use crate::faults;
 use crate::security::capabilities::{self, CapabilitySets};
 use crate::security::seccomp;
 use crate::spec::{ConsoleSize, Process};
@@ -70,7 +71,11 @@ fn strings(field: &str, values: &[String]) -> Result<Vec<CString>> {
 
 /// User and group ids that mean "no change" to the kernel, and so would leave the caller's.
 fn check_id(field: &str, id: u32) -> Result<()> {
-    if id == u32::MAX { Err(refuse(field, "4294967295 is not an id")) } else { Ok(()) }
+    if id == u32::MAX && !faults::without("user-range") {
+        Err(refuse(field, "4294967295 is not an id"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Plans the program; also gives warnings. `grantable` are the capabilities that the runtime holds where the program is
