@@ -23,6 +23,7 @@ pub const DEFENCES: &[(&str, &str)] = &[
     ("peer", "start_socket::the_start_socket_is_its_owners_alone"),
     ("environment", "environment::no_variable_of_the_caller_comes_into_the_container"),
     ("keyring", "environment::keys_of_the_caller_are_not_seen_inside"),
+    ("owner", "own_files::a_state_that_belongs_to_another_user_is_refused"),
     ("own-binary", "own_binary::the_binary_stays_read_only_when_nobody_runs_it_any_more"),
     ("user-range", "user_ids::user_ids_that_are_none_are_refused"),
     ("dumpable", "traced::a_created_container_shows_nothing_of_the_host"),

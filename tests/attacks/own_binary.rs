@@ -6,6 +6,7 @@
 use super::path;
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use testkit::{Bundle, Door, Temp, eventually, privileged, programs, repeatedly};
@@ -46,7 +47,8 @@ impl Victim {
 
 /// A container of the hostile program, with all rights that it could want, and `/tmp/target` to mount on.
 fn bundle() -> Bundle {
-    let bundle = Bundle::busybox().writable().file("/tmp/target", "");
+    let bundle = Bundle::busybox().writable().file("/tmp/target", "").file("/script", "#!/proc/self/exe\n");
+    fs::set_permissions(bundle.rootfs().join("script"), fs::Permissions::from_mode(0o755)).unwrap();
     fs::copy(programs::attacker(), bundle.rootfs().join("attacker")).unwrap();
     bundle.edit(|config| {
         for set in ["bounding", "effective", "permitted"] {
@@ -243,7 +245,7 @@ fn an_attacker_that_waits_for_exec_cannot_write_the_binary() {
             let bundle = root.of(bundle().args(["/attacker", "race", "/tmp/stop"]));
             let race = Race::start(place.door(&victim), &bundle);
             repeatedly(100, |round| {
-                let program = if round % 2 == 0 { "/bin/true" } else { "/proc/self/exe" };
+                let program = ["/bin/true", "/proc/self/exe", "/script"][round as usize % 3];
                 let done = race.door.run(["exec", &race.id, program]);
                 assert!(program != "/bin/true" || done.code == 0, "{}", done.stderr);
                 race.has_seen()

@@ -5,6 +5,7 @@ use crate::error::{During, Error, Kind, Result};
 use crate::{faults, json, plan};
 use forgeone_sys::Errno;
 use forgeone_sys::fs::{self, AtFlags, Mode, OFlags};
+use forgeone_sys::process::geteuid;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -98,15 +99,23 @@ impl Root {
         Error::new(Kind::Usage, format!("state root {}: {why}", self.path.display()))
     }
 
-    /// Opens the directory of a container.
+    /// Opens the directory of a container. It has to be the caller's own: whom it belongs to could have anything done in
+    /// the caller's name, by the hooks in it.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] if there is none.
+    /// [`Kind::NotFound`] if there is none, [`Kind::Permission`] for another user's.
     pub fn open(&self, id: &str) -> Result<Dir> {
         plan::check_id(id)?;
         let path = self.path.join(id);
         match fs::open(&path, OPEN_DIR, Mode::empty()) {
-            Ok(fd) => Ok(Dir { fd, path }),
+            Ok(fd) => {
+                let (owner, caller) = (fs::fstat(&fd)?.st_uid, geteuid());
+                if owner != caller && !faults::without("owner") {
+                    let cause = format!("its state belongs to user {owner}, not to {caller}");
+                    return Err(Error::new(Kind::Permission, format!("container \"{id}\": {cause}")));
+                }
+                Ok(Dir { fd, path })
+            }
             Err(e) if e.errno() == Errno::NOENT => {
                 Err(Error::new(Kind::NotFound, format!("container \"{id}\" does not exist")))
             }
