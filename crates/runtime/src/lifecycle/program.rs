@@ -288,8 +288,14 @@ fn change_user(plan: &ProcessPlan, may_set_groups: bool) -> Result<()> {
             "process.user.additionalGids: can't be set in a user namespace whose map needs setgroups denied";
         return Err(Error::new(Kind::Config, message));
     }
-    credentials::setresgid(plan.gid).during(|| "process.user.gid")?;
-    credentials::setresuid(plan.uid).during(|| "process.user.uid")?;
+    // To the kernel -1 is "no change"; `sys` refuses it, too.
+    let changes = |id: u32| id != u32::MAX || !faults::without("user-range");
+    if changes(plan.gid) {
+        credentials::setresgid(plan.gid).during(|| "process.user.gid")?;
+    }
+    if changes(plan.uid) {
+        credentials::setresuid(plan.uid).during(|| "process.user.uid")?;
+    }
     if plan.uid != 0 {
         process::set_keep_caps(false)?;
     }
