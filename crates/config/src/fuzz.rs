@@ -2,8 +2,11 @@
 
 use crate::{check_config, config_to_string, merge_configs, parse_config, ContainerConfig, Format};
 
-/// By its name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("settings", settings)];
+/// A reader of bytes, by its name.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[("settings", settings)];
 
 const FORMATS: [Format; 3] = [Format::Json, Format::Yaml, Format::Toml];
 
