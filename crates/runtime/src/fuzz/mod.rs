@@ -16,7 +16,7 @@
 
 mod draw;
 
-use crate::spec::{IdMapping, Spec};
+use crate::spec::IdMapping;
 use crate::{bundle, cgroup, fs, json, lifecycle, metrics, numbers, plan, resctrl, spec};
 pub(crate) use draw::Draw;
 
@@ -58,7 +58,7 @@ fn judge(config: &[u8]) {
     };
     let written = serde_json::to_vec(&spec).unwrap_or_default();
     let again = bundle::parse(&written);
-    let same = again.as_ref().is_ok_and(|again: &Spec| format!("{again:?}") == format!("{spec:?}"));
+    let same = again.as_ref().is_ok_and(|again| format!("{again:?}") == format!("{spec:?}"));
     assert!(same, "{} is read as {again:?}, not {spec:?}", String::from_utf8_lossy(&written));
     let options = plan::Options { no_pivot: false, rootless: false, held: u64::MAX, systemd: None };
     let bundle = bundle::Bundle { dir: "/bundle".into(), config: config.to_vec(), spec };
