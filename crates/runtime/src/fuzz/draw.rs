@@ -90,7 +90,7 @@ impl<'a> Draw<'a> {
     /// Exchanges something in a value, removes it or has it twice.
     pub(crate) fn change(&mut self, whole: &mut Value) {
         match whole {
-            Value::Object(map) if !map.is_empty() && self.byte() % 8 != 0 => {
+            Value::Object(map) if !map.is_empty() && !self.byte().is_multiple_of(8) => {
                 let keys: Vec<_> = map.keys().cloned().collect();
                 let key = self.one(&keys);
                 match self.byte() % 16 {
@@ -98,7 +98,7 @@ impl<'a> Draw<'a> {
                     _ => map.get_mut(key).into_iter().for_each(|inner| self.change(inner)),
                 }
             }
-            Value::Array(list) if !list.is_empty() && self.byte() % 8 != 0 => {
+            Value::Array(list) if !list.is_empty() && !self.byte().is_multiple_of(8) => {
                 let at = self.below(list.len());
                 match self.byte() % 16 {
                     0 => drop(list.remove(at)),

@@ -36,7 +36,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     assert_means(&compiled, &reference, machine, &named_numbers(&reference));
     let archs: Vec<u32> = reference.archs().map(|arch| arch.audit).collect();
     for _ in 0..64 {
-        let arch = if draw.byte() % 4 == 0 { draw.number() } else { *draw.one(&archs) };
+        let arch = if draw.byte().is_multiple_of(4) { draw.number() } else { *draw.one(&archs) };
         let data = Data { number: draw.number(), arch, args: std::array::from_fn(|_| draw.wide()) };
         let (action, _) = run(&compiled.program, &data, machine.native.big_endian);
         let right = reference.verdict(&data);
