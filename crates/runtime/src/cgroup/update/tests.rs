@@ -221,7 +221,7 @@ fn what_is_wrong_or_can_not_be_had_is_refused_by_field() {
             unified(),
             "{}",
             r#"{"network":{"classID":1}}"#,
-            "linux.resources.network.classID: cgroup v2 has none",
+            "linux.resources.network.classID: needs cgroup v1's net_cls, which is not mounted",
         ),
     ] {
         assert_eq!(updated(&layout, current, change).unwrap_err().to_string(), expected, "{change}");
