@@ -146,7 +146,13 @@ fn enable(place: &Place, dir: &OwnedFd) -> Result<()> {
     }
     let needed = |controller: &str| enable.needed.iter().find(|(name, _)| name == controller);
     wanted.retain(|controller| enable.all || needed(controller).is_some());
-    if wanted.is_empty() || pass_on(place, place.parents().last().unwrap_or_default(), &wanted).is_ok() {
+    // To write what holds already would wait: the kernel first lets all groups go that were removed a moment ago, which
+    // takes it an RCU grace period, and nobody else makes a group meanwhile.
+    let own = members::text(dir, "cgroup.controllers").during(|| "cgroup")?;
+    if wanted.iter().all(|controller| own.split_whitespace().any(|has| has == *controller)) {
+        return Ok(());
+    }
+    if pass_on(place, place.parents().last().unwrap_or_default(), &wanted).is_ok() {
         return Ok(());
     }
     // One by one: what can't be had is only missed where a limit needs it.
