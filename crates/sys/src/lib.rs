@@ -16,6 +16,8 @@ mod show;
 
 pub mod bpf;
 pub mod credentials;
+#[cfg(target_arch = "x86_64")]
+mod early;
 pub mod entry;
 pub mod event;
 pub mod fs;
