@@ -38,6 +38,7 @@
 //! | `yaml`, `toml` | files in these formats |
 //! | `audit` | [`audit`]: a log of who changed what |
 //! | `encryption` | [`encryption`]: files and values that are encrypted |
+//! | `rules` | [`rules`]: users' own rules, in CEL |
 //! | `templates` | [`render_template`]: configurations with names that get their values later |
 //! | `schema` | [`config_schema`]: the JSON Schema of files |
 #![forbid(unsafe_code)]
@@ -57,6 +58,8 @@ pub mod loader;
 mod merge;
 mod migrate;
 mod model;
+#[cfg(feature = "rules")]
+pub mod rules;
 pub mod saver;
 #[cfg(feature = "schema")]
 mod schema;

@@ -352,6 +352,21 @@ fn the_log_tells_of_merge_and_migrate() {
 }
 
 #[test]
+fn validate_judges_by_rules_of_ones_own() {
+    let place = Place::new();
+    let rule = "rules:\n- {name: tagged, path: image, message: it is pinned, expression: \"config.image.contains('@')\"}\n";
+    place.write("rules.yaml", rule);
+    let (status, out, err) = place.config(&["validate", "--rules", "rules.yaml", "web.yaml"]);
+    let line = "web.yaml:1:8: error: image: it is pinned; rule \"tagged\" asks for it [rule]\n";
+    assert_eq!((status, out.as_str(), err.as_str()), (1, line, ""));
+    place.write("rules.yaml", "rules: [{name: a, message: b, expression: 'size('}]\n");
+    let (status, _, err) = place.config(&["validate", "--rules=rules.yaml", "web.yaml"]);
+    let begins =
+        "forgeone: config validate: load rules.yaml:1:43: rules[0].expression: rule \"a\": it isn't CEL: ";
+    assert!(status == 2 && err.starts_with(begins), "{err}");
+}
+
+#[test]
 fn schema_is_for_editors() {
     let place = Place::new();
     let schema: serde_json::Value = serde_json::from_str(&place.ok(&["schema"])).unwrap();

@@ -250,6 +250,12 @@ impl Document {
         self.root.to_value()
     }
 
+    /// The same as a byte of the text.
+    #[cfg(feature = "rules")]
+    pub(crate) fn offset_of(&self, path: &str) -> usize {
+        self.root.find(path).at
+    }
+
     /// Where the value at a path such as `network.ports[2].host_port` stands, or what there is of the way to it.
     pub fn place_of(&self, path: &str) -> Place {
         let place = place(&self.text, self.root.find(path).at);

@@ -2,7 +2,9 @@
 
 use super::{keys, print};
 use crate::arguments::Arguments;
+use crate::bounded;
 use crate::failure::Failure;
+use forgeone_config::rules::Rules;
 use forgeone_config::{Document, Finding, Severity, load_encrypted_document_from_file, strict};
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -16,22 +18,35 @@ is 0 if there are only warnings, 1 if there are errors, 2 if a file can't be rea
 
 options:
       --strict                   warnings are errors
+      --rules FILE               judge by rules of your own, too; several times
       --format FORMAT            text or json (text)
       --identity FILE            opens what is encrypted; see 'decrypt --help' for
                                  this, --passphrase, --passphrase-file and -env
 ";
 
 pub(super) fn run(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
+    // Rules may be endless.
+    let rules = |word: &OsString| word.to_string_lossy().starts_with("--rules");
+    if let Some(status) =
+        words.iter().any(rules).then(|| bounded::apart("validate", &words)).transpose()?.flatten()
+    {
+        return Ok(Some(status));
+    }
     let switches = [keys::SWITCHES, &["strict"]].concat();
-    let valued = [keys::OPENING, &["format"]].concat();
+    let valued = [keys::OPENING, &["format", "rules"]].concat();
     let read = Arguments::read(words, &switches, &valued, (1, usize::MAX))?;
     let Some(arguments) = read else { return Ok(None) };
     let json = arguments.choice("format", &["text", "json"])? == "json";
     let identities = keys::identities(&arguments)?;
+    let rules: Vec<Rules> = arguments.values("rules").map(Rules::load).collect::<Result<_, _>>()?;
     let (mut text, mut values, mut failed) = (String::new(), Vec::new(), false);
     for file in arguments.words() {
         let (document, config) = load_encrypted_document_from_file(file, &identities)?;
-        let mut findings = config?.check();
+        let config = config?;
+        let mut findings = config.check();
+        for rules in &rules {
+            findings.extend(config.masked(rules.check(config.config())));
+        }
         if arguments.switch("strict") {
             findings = strict(findings);
         }
