@@ -2,7 +2,9 @@
 //! it stands for. How it is encrypted is `encryption`'s.
 
 use crate::document::{path_text, Document, Fault, Node, Step, Value};
-use crate::{ContainerConfig, Error, Kind, Result};
+#[cfg(feature = "encryption")]
+use crate::ContainerConfig;
+use crate::{Error, Kind, Result};
 use std::fmt;
 
 /// What an encrypted value begins with; base64 of an age file follows.
@@ -57,6 +59,7 @@ impl Hidden {
     }
 
     /// Whether a text tells something.
+    #[cfg(feature = "encryption")]
     pub(crate) fn told_by(&self, text: &str) -> bool {
         self.values.iter().any(|secret| !secret.is_empty() && text.contains(secret.as_str()))
     }
