@@ -410,11 +410,14 @@ fn left_out(format: Format) -> Error {
 
 fn located(text: &str, fault: Fault) -> Error {
     let path = path_text(fault.path.iter().rev());
-    let mut message = if path.is_empty() { fault.message } else { format!("{path}: {}", fault.message) };
-    if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
-        message.replace_range(end.., "…");
+    let message = if path.is_empty() { fault.message } else { format!("{path}: {}", fault.message) };
+    // One line, whatever is quoted: a key of YAML may have line feeds in it.
+    let line = message.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut short: String = line.take(MAX_MESSAGE).collect();
+    if message.chars().nth(MAX_MESSAGE).is_some() {
+        short.push('…');
     }
-    let error = Error::new(fault.kind, message);
+    let error = Error::new(fault.kind, short);
     match fault.at {
         Some(at) => error.at(place(text, at)),
         None => error,
