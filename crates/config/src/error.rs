@@ -17,6 +17,8 @@ pub enum Kind {
     Invalid,
     /// It is encrypted, and nothing that was given opens it.
     Encrypted,
+    /// A registry or another server isn't there, can't be trusted, or doesn't give or take it.
+    Remote,
     /// This build or version can't do it.
     Unsupported,
 }

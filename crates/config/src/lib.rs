@@ -40,6 +40,7 @@
 //! | `encryption` | [`encryption`]: files and values that are encrypted |
 //! | `rules` | [`rules`]: users' own rules, in CEL |
 //! | `templates` | [`render_template`]: configurations with names that get their values later |
+//! | `registry` | [`load_config_from_registry`], [`save_config_to_registry`]: configurations as OCI artifacts |
 //! | `schema` | [`config_schema`]: the JSON Schema of files |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -72,6 +73,8 @@ pub use diff::{diff_configs, json_patch, Change};
 pub use document::{Document, Format};
 pub use error::{Error, Kind, Place, Result};
 pub use loader::{load_config_from_env, load_config_from_file, load_config_from_variables, parse_config};
+#[cfg(feature = "registry")]
+pub use loader::{load_config_from_registry, pull_config, ARTIFACT_TYPE};
 #[cfg(feature = "templates")]
 pub use loader::{load_config_from_template, load_values_from_file, render_template};
 pub use loader::{load_document_from_file, read_bytes_from_file, read_text_from_file};
@@ -86,6 +89,8 @@ pub use model::{
 pub use saver::{
     config_to_string, config_to_variables, save_config_to_env, save_config_to_file, save_text_to_file,
 };
+#[cfg(feature = "registry")]
+pub use saver::{push_config, save_config_to_registry};
 #[cfg(feature = "schema")]
 pub use schema::config_schema;
 #[cfg(feature = "encryption")]

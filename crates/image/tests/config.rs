@@ -457,3 +457,30 @@ fn the_door_hands_config_on() {
     assert_eq!(shown, place.config(&["show", "--format", "json", "web.yaml"]));
     assert_eq!(place.run(&door, &["config", "diff", "--", "web.yaml", "-x"]).0, 2);
 }
+
+#[test]
+fn push_and_pull_work_with_a_registry() {
+    let place = Place::new();
+    let Some(registry) = testkit::Registry::guarded() else { return };
+    // tester:geheim
+    let auth = format!(r#"{{"auths": {{"{}": {{"auth": "dGVzdGVyOmdlaGVpbQ=="}}}}}}"#, registry.host());
+    place.write("auth.json", &auth);
+    let (authority, reference) = (registry.authority(), format!("oci://{}/configs/web:1", registry.host()));
+    let options = ["--authfile", "auth.json", "--cacert", authority.to_str().unwrap()];
+    let digest = place.ok(&[&["push", "web.yaml", &reference], &options[..]].concat());
+    assert!(digest.starts_with("sha256:") && digest.ends_with('\n') && digest.len() == 72, "{digest}");
+    assert_eq!(place.ok(&[&["pull", &reference], &options[..]].concat()), place.ok(&["show", "web.yaml"]));
+    let by_digest = format!("{}/configs/web@{}", registry.host(), digest.trim());
+    assert_eq!(place.ok(&[&["pull", &by_digest], &options[..]].concat()), place.ok(&["show", "web.yaml"]));
+
+    let (status, _, err) = place.config(&["pull", &reference, "--cacert", authority.to_str().unwrap()]);
+    assert!(
+        status == 1 && err.contains("wants a user name and password; log in with podman login "),
+        "{err}"
+    );
+    let (status, _, err) = place.config(&["pull", &reference]);
+    assert!(status == 1 && err.contains("its certificate is of an unknown authority; "), "{err}");
+    let (status, _, err) = place.config(&["push", "web.yaml", "Web:1"]);
+    let expected = "forgeone: config push: \"Web:1\": names of images are in lower case; write \"web:1\"\n";
+    assert_eq!((status, err.as_str()), (1, expected));
+}

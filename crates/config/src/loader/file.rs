@@ -148,11 +148,14 @@ fn load_tree(
 /// # Errors
 /// As [`load_config_from_file`].
 pub fn parse_config(text: &str, format: Format) -> Result<ContainerConfig> {
-    let config = Document::parse(text, format).and_then(|mut document| {
-        base::refuse(&document)?;
-        version::decode(&mut document)
-    });
-    config.map_err(|e| e.during(format_args!("parse {format}")))
+    decode(text, format).map_err(|e| e.during(format_args!("parse {format}")))
+}
+
+/// What a text that extends nothing says.
+pub(super) fn decode(text: &str, format: Format) -> Result<ContainerConfig> {
+    let mut document = Document::parse(text, format)?;
+    base::refuse(&document)?;
+    version::decode(&mut document)
 }
 
 /// The text of a file, as [`load_config_from_file`] would read it; for what works with texts.

@@ -9,6 +9,8 @@
 mod base;
 mod environment;
 mod file;
+#[cfg(feature = "registry")]
+pub(crate) mod registry;
 #[cfg(feature = "templates")]
 mod template;
 
@@ -18,5 +20,7 @@ pub use file::{
 };
 #[cfg(feature = "encryption")]
 pub use file::{load_encrypted_config_from_file, load_encrypted_document_from_file, parse_config_beside};
+#[cfg(feature = "registry")]
+pub use registry::{load_config_from_registry, pull_config, ARTIFACT_TYPE};
 #[cfg(feature = "templates")]
 pub use template::{load_config_from_template, load_values_from_file, render_template};

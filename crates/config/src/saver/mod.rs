@@ -2,9 +2,14 @@
 
 mod environment;
 mod file;
+#[cfg(feature = "registry")]
+mod registry;
 
 pub use environment::{config_to_variables, save_config_to_env};
 pub use file::{config_to_string, save_config_to_file, save_text_to_file};
+
+#[cfg(feature = "registry")]
+pub use registry::{push_config, save_config_to_registry};
 
 use crate::{ContainerConfig, Error, Kind, Result};
 use serde_json::Value;

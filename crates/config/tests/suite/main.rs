@@ -11,6 +11,7 @@ mod environment;
 mod files;
 mod hostile;
 mod merge;
+mod registry;
 mod rules;
 mod schema;
 mod table;

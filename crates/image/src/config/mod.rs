@@ -9,6 +9,7 @@ mod keys;
 mod log;
 mod merge;
 mod migrate;
+mod registry;
 mod render;
 mod schema;
 mod show;
@@ -100,6 +101,20 @@ const COMMANDS: &[Command] = &[
         help: audit::HELP,
         failure: 1,
         run: audit::run,
+    },
+    Command {
+        name: "push",
+        about: "save a configuration to a registry",
+        help: registry::PUSH,
+        failure: 1,
+        run: registry::push,
+    },
+    Command {
+        name: "pull",
+        about: "show a configuration of a registry",
+        help: registry::PULL,
+        failure: 1,
+        run: registry::pull,
     },
     Command {
         name: "schema",
