@@ -40,6 +40,7 @@
 //! | `encryption` | [`encryption`]: files and values that are encrypted |
 //! | `rules` | [`rules`]: users' own rules, in CEL |
 //! | `templates` | [`render_template`]: configurations with names that get their values later |
+//! | `convert` | [`import_configs`], [`export_configs`]: `docker run`, Compose, Kubernetes, OCI |
 //! | `registry` | [`load_config_from_registry`], [`save_config_to_registry`]: configurations as OCI artifacts |
 //! | `schema` | [`config_schema`]: the JSON Schema of files |
 #![forbid(unsafe_code)]
@@ -47,6 +48,8 @@
 
 #[cfg(feature = "audit")]
 pub mod audit;
+#[cfg(feature = "convert")]
+mod convert;
 mod diff;
 mod document;
 #[cfg(feature = "encryption")]
@@ -69,6 +72,8 @@ mod suggest;
 pub mod validator;
 mod version;
 
+#[cfg(feature = "convert")]
+pub use convert::{export_configs, import_configs, Dialect, Lost};
 pub use diff::{diff_configs, json_patch, Change};
 pub use document::{Document, Format};
 pub use error::{Error, Kind, Place, Result};

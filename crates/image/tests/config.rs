@@ -484,3 +484,61 @@ fn push_and_pull_work_with_a_registry() {
     let expected = "forgeone: config push: \"Web:1\": names of images are in lower case; write \"web:1\"\n";
     assert_eq!((status, err.as_str()), (1, expected));
 }
+
+#[test]
+fn import_and_export_translate_and_tell_what_is_lost() {
+    let place = Place::new();
+    let run = [
+        "import",
+        "--from",
+        "docker-run",
+        "--",
+        "docker",
+        "run",
+        "--gpus",
+        "all",
+        "-e",
+        "A=b c",
+        "nginx",
+        "-x",
+    ];
+    let (status, out, err) = place.config(&run);
+    let note = "forgeone: config import: not carried over: --gpus: a configuration has nothing like it\n";
+    assert_eq!((status, err.as_str()), (0, note));
+    place.write("run.yaml", &out);
+    assert!(out.contains("image: nginx\nargs:\n  - \"-x\"\nenv:\n  A: \"b c\"\n"), "{out}");
+    let (status, out, err) = place.config(&["export", "--to", "kubernetes", "web.yaml"]);
+    let note =
+        "forgeone: config export: not carried over: resource_limits.network_bps: it is ForgeOne's own\n";
+    assert_eq!((status, err.as_str()), (0, note));
+    place.write("pod.yaml", &out);
+    let again = place.ok(&["import", "--from", "kubernetes", "pod.yaml"]);
+    assert_eq!(again, place.ok(&["show", "web.yaml"]).replace("  network_bps: 1000000\n", ""));
+    let compose = "services: {web: {image: a}, db: {image: b}}";
+    place.write("compose.yaml", compose);
+    let db = place.ok(&["import", "--from=compose", "--name", "db", "compose.yaml"]);
+    assert!(db.contains("image: b\nname: db\n"), "{db}");
+    place.ok(&["import", "--from=compose", "--directory", ".", "--format", "json", "compose.yaml"]);
+    assert_eq!(place.ok(&["show", "db.json"]), db);
+    let several = "there are several: web, db; choose one by --name, or give --directory";
+    for (words, message) in [
+        (&["import", "--from=compose", "compose.yaml"][..], several),
+        (
+            &["import", "--from=compose", "--name=x", "compose.yaml"],
+            "there is no such --name; there are web, db",
+        ),
+        (&["import", "compose.yaml"], "--from is missing: docker-run, compose, kubernetes or oci"),
+        (
+            &["import", "--from=compos", "compose.yaml"],
+            "option --from: \"compos\" is none of docker-run, compose, kubernetes and oci; did you mean \"compose\"?",
+        ),
+        (&["import", "--from=compose", "compose.yaml", "x"], "unexpected argument x"),
+        (
+            &["import", "--from=compose", "--directory=.", "--format=json", "compose.yaml"],
+            "save ./web.json: it is there already; move it away",
+        ),
+    ] {
+        let expected = answer(1, "", &format!("forgeone: config import: {message}\n"));
+        assert_eq!(place.config(words), expected, "{words:?}");
+    }
+}

@@ -5,6 +5,7 @@ mod changed;
 mod diff;
 mod edit;
 mod encrypt;
+mod import;
 mod keys;
 mod log;
 mod merge;
@@ -101,6 +102,20 @@ const COMMANDS: &[Command] = &[
         help: audit::HELP,
         failure: 1,
         run: audit::run,
+    },
+    Command {
+        name: "import",
+        about: "make configurations of docker run, Compose, Kubernetes or OCI",
+        help: import::IMPORT,
+        failure: 1,
+        run: import::import,
+    },
+    Command {
+        name: "export",
+        about: "write configurations for docker run, Compose, Kubernetes or OCI",
+        help: import::EXPORT,
+        failure: 1,
+        run: import::export,
     },
     Command {
         name: "push",

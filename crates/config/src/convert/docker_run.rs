@@ -1,0 +1,520 @@
+//! `docker run` command lines. Options become the keys of a Compose service that mean the same, and the other way round.
+
+use super::compose;
+use super::part::Losses;
+use super::units::{field, fields, quoted, split};
+use crate::{ContainerConfig, Error, Kind, Result};
+use serde_json::{json, Map, Value};
+
+/// What an option becomes.
+#[derive(Clone, Copy, PartialEq)]
+enum Shape {
+    /// True or false: a key of the service.
+    Switch(&'static str),
+    /// A text: a key of the service.
+    Text(&'static str),
+    /// An item of a list: a key of the service.
+    Item(&'static str),
+    /// A key of the health check.
+    Health(&'static str),
+    /// Something of its own.
+    Own,
+    /// Nothing of a configuration, without or with a value, for whoever starts it.
+    Start,
+    StartValue,
+    /// Nothing that a configuration has, with a value or without.
+    Lost,
+    LostValue,
+}
+use Shape::{Health, Item, Lost, LostValue, Own, Start, StartValue, Switch, Text};
+
+/// Options by their long name, with the short one.
+const OPTIONS: &[(&str, Option<char>, Shape)] = &[
+    ("add-host", None, Item("extra_hosts")),
+    ("annotation", None, Item("annotations")),
+    ("attach", Some('a'), StartValue),
+    ("cap-add", None, Item("cap_add")),
+    ("cap-drop", None, Item("cap_drop")),
+    ("cidfile", None, StartValue),
+    ("cpus", None, Text("cpus")),
+    ("detach", Some('d'), Start),
+    ("detach-keys", None, StartValue),
+    ("device", None, Item("devices")),
+    ("dns", None, Item("dns")),
+    ("dns-search", None, Item("dns_search")),
+    ("domainname", None, Text("domainname")),
+    ("entrypoint", None, Own),
+    ("env", Some('e'), Item("environment")),
+    ("group-add", None, Item("group_add")),
+    ("health-cmd", None, Health("test")),
+    ("health-interval", None, Health("interval")),
+    ("health-retries", None, Health("retries")),
+    ("health-start-period", None, Health("start_period")),
+    ("health-timeout", None, Health("timeout")),
+    ("hostname", Some('h'), Text("hostname")),
+    ("init", None, Switch("init")),
+    ("interactive", Some('i'), Switch("stdin_open")),
+    ("ip", None, Own),
+    ("ip6", None, Own),
+    ("ipc", None, Text("ipc")),
+    ("label", Some('l'), Item("labels")),
+    ("memory", Some('m'), Text("mem_limit")),
+    ("mount", None, Own),
+    ("name", None, Text("container_name")),
+    ("net", None, Own),
+    ("network", None, Own),
+    ("no-healthcheck", None, Own),
+    ("oom-kill-disable", None, Lost),
+    ("pid", None, Text("pid")),
+    ("pids-limit", None, Text("pids_limit")),
+    ("privileged", None, Switch("privileged")),
+    ("publish", Some('p'), Item("ports")),
+    ("publish-all", Some('P'), Lost),
+    ("pull", None, StartValue),
+    ("quiet", Some('q'), Start),
+    ("read-only", None, Switch("read_only")),
+    ("restart", None, Text("restart")),
+    ("rm", None, Start),
+    ("security-opt", None, Item("security_opt")),
+    ("shm-size", None, Text("shm_size")),
+    ("sig-proxy", None, Lost),
+    ("stop-signal", None, Text("stop_signal")),
+    ("stop-timeout", None, Own),
+    ("storage-opt", None, Own),
+    ("sysctl", None, Item("sysctls")),
+    ("tmpfs", None, Item("tmpfs")),
+    ("tty", Some('t'), Switch("tty")),
+    ("ulimit", None, Item("ulimits")),
+    ("user", Some('u'), Text("user")),
+    ("volume", Some('v'), Item("volumes")),
+    ("workdir", Some('w'), Text("working_dir")),
+    ("blkio-weight", None, LostValue),
+    ("cgroup-parent", None, LostValue),
+    ("cgroupns", None, LostValue),
+    ("cpu-period", None, LostValue),
+    ("cpu-quota", None, LostValue),
+    ("cpu-shares", Some('c'), LostValue),
+    ("cpuset-cpus", None, LostValue),
+    ("cpuset-mems", None, LostValue),
+    ("device-cgroup-rule", None, LostValue),
+    ("device-read-bps", None, LostValue),
+    ("device-write-bps", None, LostValue),
+    ("dns-option", None, LostValue),
+    ("env-file", None, LostValue),
+    ("expose", None, LostValue),
+    ("gpus", None, LostValue),
+    ("label-file", None, LostValue),
+    ("link", None, LostValue),
+    ("log-driver", None, LostValue),
+    ("log-opt", None, LostValue),
+    ("mac-address", None, LostValue),
+    ("memory-reservation", None, LostValue),
+    ("memory-swap", None, LostValue),
+    ("memory-swappiness", None, LostValue),
+    ("network-alias", None, LostValue),
+    ("oom-score-adj", None, LostValue),
+    ("platform", None, LostValue),
+    ("runtime", None, LostValue),
+    ("userns", None, LostValue),
+    ("uts", None, LostValue),
+    ("volume-driver", None, LostValue),
+    ("volumes-from", None, LostValue),
+];
+
+/// What a command line says so far.
+struct Line<'a> {
+    service: Map<String, Value>,
+    volumes: Map<String, Value>,
+    network: Option<String>,
+    address: Option<String>,
+    losses: &'a Losses,
+}
+
+pub(super) fn import(text: &str, losses: &Losses) -> Result<Vec<ContainerConfig>> {
+    let wrong = |reason: String| Error::new(Kind::Content, format!("the command line: {reason}"));
+    let words = split(text).map_err(wrong)?;
+    let begins = words.iter().position(|word| word == "run" || word == "create");
+    let begins = begins.filter(|at| *at > 0).ok_or_else(|| wrong("it isn't docker run …".to_owned()))?;
+    let mut words = words.into_iter().skip(begins + 1).peekable();
+    let (service, volumes) = (Map::new(), Map::new());
+    let mut line = Line { service, volumes, network: None, address: None, losses };
+    while let Some(word) = words.next_if(|word| word.starts_with('-') && word != "-") {
+        if word == "--" {
+            break;
+        }
+        let mut next = || words.next();
+        match word.strip_prefix("--") {
+            Some(long) => line.long(long, &mut next).map_err(wrong)?,
+            None => line.short(&word[1..], &mut next).map_err(wrong)?,
+        }
+    }
+    let image = words.next().ok_or_else(|| wrong("it names no image".to_owned()))?;
+    let arguments: Vec<_> = words.collect();
+    line.service.insert("image".to_owned(), image.into());
+    if !arguments.is_empty() {
+        line.service.insert("command".to_owned(), arguments.into());
+    }
+    line.finish();
+    let named = line.service.contains_key("container_name");
+    let file =
+        json!({ "services": { "": escaped(line.service.into()) }, "volumes": escaped(line.volumes.into()) });
+    let found = Losses::default();
+    let mut configs = compose::import(file, &found)?;
+    if !named {
+        configs.iter_mut().for_each(|config| config.name = None);
+    }
+    for lost in found.all() {
+        losses.add(option_of(&lost.path), lost.reason);
+    }
+    Ok(configs)
+}
+
+/// So that Compose's reading of `$` gives it back.
+fn escaped(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace('$', "$$")),
+        Value::Array(items) => items.into_iter().map(escaped).collect(),
+        Value::Object(map) => {
+            Value::Object(map.into_iter().map(|(key, value)| (key, escaped(value))).collect())
+        }
+        other => other,
+    }
+}
+
+/// The option that a key of the service came from.
+fn option_of(path: &str) -> String {
+    let rest = path.strip_prefix("services..").unwrap_or(path);
+    let key = rest.split(['.', '[']).next().unwrap_or_default();
+    let from = |shape: &Shape| match shape {
+        Switch(name) | Text(name) | Item(name) => *name == key,
+        _ => false,
+    };
+    match OPTIONS.iter().find(|(_, _, shape)| from(shape)) {
+        Some((name, ..)) => format!("--{name}{}", &rest[key.len()..]),
+        None => rest.to_owned(),
+    }
+}
+
+impl Line<'_> {
+    fn long(&mut self, word: &str, next: &mut dyn FnMut() -> Option<String>) -> Result<(), String> {
+        let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
+        let Some((name, _, shape)) = OPTIONS.iter().find(|(known, ..)| *known == name) else {
+            return Err(format!("--{name} isn't known, nor whether a value follows it; leave it out"));
+        };
+        let alone = matches!(shape, Switch(_) | Start | Lost) || *name == "no-healthcheck";
+        let value = match (alone, value) {
+            (true, value) => value.unwrap_or("true").to_owned(),
+            (false, Some(value)) => value.to_owned(),
+            (false, None) => next().ok_or_else(|| format!("--{name} needs a value"))?,
+        };
+        self.option(name, *shape, value)
+    }
+
+    /// `-it`, `-p80:80`, `-p 80:80`.
+    fn short(&mut self, word: &str, next: &mut dyn FnMut() -> Option<String>) -> Result<(), String> {
+        for (at, c) in word.char_indices() {
+            let found = OPTIONS.iter().find(|(_, short, _)| *short == Some(c));
+            let Some((name, _, shape)) = found else { return Err(format!("-{c} isn't known")) };
+            if matches!(shape, Switch(_) | Start | Lost) {
+                self.option(name, *shape, "true".to_owned())?;
+                continue;
+            }
+            let rest = word[at + c.len_utf8()..].trim_start_matches('=');
+            let value = if rest.is_empty() {
+                next().ok_or_else(|| format!("-{c} needs a value"))?
+            } else {
+                rest.to_owned()
+            };
+            return self.option(name, *shape, value);
+        }
+        Ok(())
+    }
+
+    fn option(&mut self, name: &str, shape: Shape, value: String) -> Result<(), String> {
+        match shape {
+            Switch(key) => drop(self.service.insert(key.to_owned(), value.into())),
+            Text(key) => drop(self.service.insert(key.to_owned(), value.into())),
+            Item(key) => self.item(key, value.into()),
+            Health(key) => self.health(key, value.into()),
+            Start | StartValue => {}
+            Lost | LostValue => self.losses.add(format!("--{name}"), "a configuration has nothing like it"),
+            Own => self.own(name, value)?,
+        }
+        Ok(())
+    }
+
+    fn item(&mut self, key: &str, value: Value) {
+        let list = self.service.entry(key).or_insert_with(|| json!([]));
+        if let Value::Array(list) = list {
+            list.push(value);
+        }
+    }
+
+    fn health(&mut self, key: &str, value: Value) {
+        let check = self.service.entry("healthcheck").or_insert_with(|| json!({}));
+        check[key] = value;
+    }
+
+    fn own(&mut self, name: &str, value: String) -> Result<(), String> {
+        match name {
+            "entrypoint" => drop(self.service.insert("entrypoint".to_owned(), json!([value]))),
+            "network" | "net" => self.network = Some(value),
+            "ip" | "ip6" => self.address = Some(value),
+            "no-healthcheck" => self.health("disable", value.into()),
+            "stop-timeout" => {
+                drop(self.service.insert("stop_grace_period".to_owned(), format!("{value}s").into()))
+            }
+            "storage-opt" => match value.strip_prefix("size=") {
+                Some(size) => drop(self.service.insert("storage_opt".to_owned(), json!({ "size": size }))),
+                None => {
+                    self.losses.add("--storage-opt", format!("a configuration has nothing like {value:?}"))
+                }
+            },
+            _ => self.mount(&value),
+        }
+        Ok(())
+    }
+
+    /// `type=bind,source=/a,target=/b,readonly`.
+    fn mount(&mut self, text: &str) {
+        let (mut mount, mut bind, mut tmpfs) = (Map::new(), Map::new(), Map::new());
+        let (mut driver, mut options) = (Value::Null, Map::new());
+        mount.insert("type".to_owned(), "volume".into());
+        for field in fields(text) {
+            let (key, value) = field.split_once('=').unwrap_or((&field, "true"));
+            match key {
+                "type" => drop(mount.insert("type".to_owned(), value.into())),
+                "source" | "src" => drop(mount.insert("source".to_owned(), value.into())),
+                "target" | "destination" | "dst" => drop(mount.insert("target".to_owned(), value.into())),
+                "readonly" | "ro" => {
+                    let value = if value == "1" { "true" } else { value };
+                    mount.insert("read_only".to_owned(), value.into());
+                }
+                "bind-propagation" => drop(bind.insert("propagation".to_owned(), value.into())),
+                "tmpfs-size" => drop(tmpfs.insert("size".to_owned(), value.into())),
+                "tmpfs-mode" => drop(tmpfs.insert("mode".to_owned(), value.into())),
+                "volume-driver" => driver = value.into(),
+                "volume-opt" => {
+                    let (name, value) = value.split_once('=').unwrap_or((value, ""));
+                    options.insert(name.to_owned(), value.into());
+                }
+                _ => self.losses.add("--mount", format!("a configuration has nothing like {field:?}")),
+            }
+        }
+        if let (Some(Value::String(name)), false) =
+            (mount.get("source"), driver.is_null() && options.is_empty())
+        {
+            let options = if options.is_empty() { Value::Null } else { options.into() };
+            self.volumes.insert(name.clone(), json!({ "driver": driver, "driver_opts": options }));
+        }
+        for (key, part) in [("bind", bind), ("tmpfs", tmpfs)] {
+            if !part.is_empty() {
+                mount.insert(key.to_owned(), part.into());
+            }
+        }
+        self.item("volumes", mount.into());
+    }
+
+    fn finish(&mut self) {
+        let modes = ["host", "none", "bridge"];
+        let network = self.network.take();
+        match (network.as_deref(), self.address.take()) {
+            (None, None) => {}
+            (Some(mode), None) if modes.contains(&mode) || mode.starts_with("container:") => {
+                self.service.insert("network_mode".to_owned(), mode.into());
+            }
+            (Some("default"), None) => {}
+            (Some(name), None) => drop(self.service.insert("networks".to_owned(), json!([name]))),
+            (name, Some(address)) => {
+                let key = if address.contains(':') { "ipv6_address" } else { "ipv4_address" };
+                let name = name.filter(|name| *name != "bridge").unwrap_or("default");
+                self.service.insert("networks".to_owned(), json!({ name: { key: address } }));
+            }
+        }
+    }
+}
+
+/// A command line, an option a line.
+pub(super) fn export(config: &ContainerConfig, losses: &Losses) -> Result<String> {
+    if config.image.is_empty() {
+        return Err(Error::new(Kind::Content, "there is no image, which docker run needs"));
+    }
+    let found = Losses::default();
+    let file = compose::export(std::slice::from_ref(config), &found)?;
+    for lost in found.all() {
+        losses.add(lost.path, lost.reason);
+    }
+    let file = undoubled(file);
+    let services = file["services"].as_object();
+    let Some(service) = services.and_then(|services| services.values().next()) else {
+        return Ok(String::new());
+    };
+    let mut lines = vec!["docker run".to_owned()];
+    let mut say = |name: &str, value: &str| match value {
+        "true" => lines.push(format!("--{name}")),
+        value if value.starts_with('-') => lines.push(quoted(&format!("--{name}={value}"))),
+        value => lines.push(format!("--{name} {}", quoted(value))),
+    };
+    for (name, _, shape) in OPTIONS {
+        match shape {
+            Switch(key) => match service.get(*key) {
+                Some(Value::Bool(true)) => say(name, "true"),
+                Some(Value::Bool(false)) => say(&format!("{name}=false"), "true"),
+                _ => {}
+            },
+            Text(key) => {
+                if let Some(value) = service.get(*key).filter(|value| !value.is_null()) {
+                    say(name, &super::part::scalar(value).unwrap_or_default());
+                }
+            }
+            Item(key) if *key != "volumes" && *key != "ports" => {
+                for item in items(service.get(*key)) {
+                    say(name, &item);
+                }
+            }
+            _ => {}
+        }
+    }
+    for volume in service["volumes"].as_array().into_iter().flatten() {
+        say("mount", &mount(volume, &file["volumes"]));
+    }
+    for port in service["ports"].as_array().into_iter().flatten() {
+        let side = |key: &str| super::part::scalar(&port[key]).unwrap_or_default();
+        let address = match side("host_ip") {
+            ip if ip.is_empty() => String::new(),
+            ip if ip.contains(':') => format!("[{ip}]:"),
+            ip => format!("{ip}:"),
+        };
+        say("publish", &format!("{address}{}:{}/{}", side("published"), side("target"), side("protocol")));
+    }
+    network(service, &mut say);
+    health(service, config, &mut say, losses);
+    if let Some(size) = service["storage_opt"]["size"].as_u64() {
+        say("storage-opt", &format!("size={size}"));
+    }
+    if let Some(period) = config.stop_grace_period {
+        let millis = period.duration().as_millis();
+        say("stop-timeout", &millis.div_ceil(1000).to_string());
+        if !millis.is_multiple_of(1000) {
+            losses.add("stop_grace_period", "whole seconds alone: it is rounded up");
+        }
+    }
+    if config.secrets.as_ref().is_some_and(|secrets| !secrets.is_empty()) {
+        losses.add("secrets", "docker run has none");
+    }
+    if let Some(command) = &config.command {
+        say("entrypoint", command);
+    }
+    let mut last = vec![quoted(&config.image)];
+    last.extend(config.args.iter().flatten().map(|word| quoted(word)));
+    lines.push(last.join(" "));
+    Ok(lines.join(" \\\n  ") + "\n")
+}
+
+fn undoubled(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace("$$", "$")),
+        Value::Array(items) => items.into_iter().map(undoubled).collect(),
+        Value::Object(map) => {
+            Value::Object(map.into_iter().map(|(key, value)| (key, undoubled(value))).collect())
+        }
+        other => other,
+    }
+}
+
+/// Items of a list, and names and texts as `NAME=TEXT`; both sides of a limit as `SOFT:HARD`.
+fn items(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::Array(items)) => items.iter().filter_map(super::part::scalar).collect(),
+        Some(Value::Object(map)) => map
+            .iter()
+            .map(|(name, value)| match value {
+                Value::Object(both) => format!("{name}={}:{}", both["soft"], both["hard"]),
+                value => format!("{name}={}", super::part::scalar(value).unwrap_or_default()),
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn mount(volume: &Value, volumes: &Value) -> String {
+    let text = |value: &Value| super::part::scalar(value).unwrap_or_default();
+    let (kind, source) = (text(&volume["type"]), text(&volume["source"]));
+    let mut parts = vec![
+        format!("type={kind}"),
+        format!("source={source}"),
+        format!("target={}", text(&volume["target"])),
+    ];
+    if volume["read_only"] == true {
+        parts.push("readonly".to_owned());
+    }
+    if let Some(propagation) = volume["bind"]["propagation"].as_str() {
+        parts.push(format!("bind-propagation={propagation}"));
+    }
+    if let (true, Some(about)) = (kind == "volume", volumes.get(&source)) {
+        parts.extend(about["driver"].as_str().map(|driver| format!("volume-driver={driver}")));
+        parts
+            .extend(items(about.get("driver_opts")).into_iter().map(|option| format!("volume-opt={option}")));
+    }
+    parts.iter().map(|part| field(part)).collect::<Vec<_>>().join(",")
+}
+
+fn network(service: &Value, say: &mut dyn FnMut(&str, &str)) {
+    if let Some(mode) = service["network_mode"].as_str() {
+        say("network", mode);
+    }
+    match &service["networks"] {
+        Value::Array(names) => names
+            .iter()
+            .filter_map(Value::as_str)
+            .filter(|name| *name != "default")
+            .for_each(|name| say("network", name)),
+        Value::Object(map) => {
+            for (name, about) in map {
+                if name != "default" {
+                    say("network", name);
+                }
+                about["ipv4_address"].as_str().into_iter().for_each(|ip| say("ip", ip));
+                about["ipv6_address"].as_str().into_iter().for_each(|ip| say("ip6", ip));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn health(service: &Value, config: &ContainerConfig, say: &mut dyn FnMut(&str, &str), losses: &Losses) {
+    let Some(check) = &config.healthcheck else { return };
+    match check.test.as_slice() {
+        [] => return say("no-healthcheck", "true"),
+        [shell, flag, line] if shell == "/bin/sh" && flag == "-c" => say("health-cmd", line),
+        words => {
+            losses.add("healthcheck.test", "docker run has it carried out by a shell, /bin/sh -c");
+            say("health-cmd", &words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "));
+        }
+    }
+    for (key, name) in [
+        ("interval", "health-interval"),
+        ("timeout", "health-timeout"),
+        ("retries", "health-retries"),
+        ("start_period", "health-start-period"),
+    ] {
+        if let Some(value) = super::part::scalar(&service["healthcheck"][key]) {
+            say(name, &value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_is_there_once() {
+        for (at, (name, short, _)) in OPTIONS.iter().enumerate() {
+            let others = &OPTIONS[at + 1..];
+            assert!(others
+                .iter()
+                .all(|(other, other_short, _)| other != name && (short.is_none() || other_short != short)));
+        }
+    }
+}
