@@ -29,6 +29,10 @@ const COMMANDS: &[&str] = &[
     "spec",
     "features",
     "config",
+    "load",
+    "images",
+    "tag",
+    "rmi",
     "completion",
 ];
 

@@ -100,6 +100,7 @@ pub use saver::{push_config, save_config_to_registry};
 pub use schema::config_schema;
 #[cfg(feature = "encryption")]
 pub use sealed::Decrypted;
+pub use suggest::closest;
 pub use validator::{
     check_config, check_config_on, strict, validate_config, validate_image_format, validate_minimum_entropy,
     validate_mounts, validate_network_config, validate_resource_limits, validate_volumes, Finding, Host,

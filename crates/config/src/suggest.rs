@@ -2,7 +2,7 @@
 
 /// The known word that `word` was probably meant to be: at most a third of its letters are wrong, left out, too many
 /// or swapped with their neighbour; case and `-` for `_` don't count.
-pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |word: &str| word.to_lowercase().replace(['-', '.', ' '], "_");
     let word = plain(word);
     if word.chars().count() > 64 {

@@ -51,7 +51,7 @@ pub use digest::Hasher;
 #[cfg(feature = "client")]
 pub use error::{Error, Kind, Result};
 #[cfg(feature = "client")]
-pub use manifest::{Content, Descriptor, MAX_MANIFEST, Manifest, media_type};
+pub use manifest::{Content, Descriptor, MAX_MANIFEST, Manifest, Platform, media_type};
 #[cfg(feature = "client")]
 pub use secret::Secret;
 #[cfg(feature = "client")]

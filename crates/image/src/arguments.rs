@@ -13,7 +13,7 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     /// Reads options, of which `valued` have a value and `switches` have none, and words, at least `least` of them and
-    /// at most `most`. `None` if help is asked for.
+    /// at most `most`. `quiet|q` has a short form. `None` if help is asked for.
     pub(crate) fn read(
         words: Vec<OsString>,
         switches: &[&str],
@@ -24,25 +24,23 @@ impl Arguments {
         let mut read = Self::default();
         let usage = |e: lexopt::Error| Failure::new(e);
         while let Some(argument) = parser.next().map_err(usage)? {
-            match argument {
+            let given = match &argument {
                 Arg::Short('h') | Arg::Long("help") => return Ok(None),
-                Arg::Value(word) => read.words.push(text(word)?),
-                Arg::Short('n') if switches.contains(&"dry-run") => {
-                    read.options.push(("dry-run".to_owned(), None))
+                Arg::Value(word) => {
+                    read.words.push(text(word.clone())?);
+                    continue;
                 }
-                Arg::Short('o') if valued.contains(&"output") => {
-                    let missing = |_| Failure::new("option -o needs a value");
-                    read.options.push(("output".to_owned(), Some(text(parser.value().map_err(missing)?)?)));
-                }
-                Arg::Long(name) if switches.contains(&name) => read.options.push((name.to_owned(), None)),
-                Arg::Long(name) if valued.contains(&name) => {
-                    let name = name.to_owned();
-                    let missing = |_| Failure::new(format_args!("option --{name} needs a value"));
-                    let value = text(parser.value().map_err(missing)?)?;
-                    read.options.push((name, Some(value)));
-                }
-                Arg::Long(name) => return Err(Failure::new(format_args!("unknown option --{name}"))),
-                Arg::Short(name) => return Err(Failure::new(format_args!("unknown option -{name}"))),
+                Arg::Long(name) => format!("--{name}"),
+                Arg::Short(name) => format!("-{name}"),
+            };
+            if let Some(name) = named(switches, &argument) {
+                read.options.push((name.to_owned(), None));
+            } else if let Some(name) = named(valued, &argument) {
+                let missing = |_| Failure::new(format_args!("option {given} needs a value"));
+                let value = text(parser.value().map_err(missing)?)?;
+                read.options.push((name.to_owned(), Some(value)));
+            } else {
+                return Err(Failure::new(format_args!("unknown option {given}")));
             }
         }
         match read.words.get(most) {
@@ -75,6 +73,18 @@ impl Arguments {
             Failure::new(format_args!("option --{name} is {}, not {value:?}", values.join(" or ")))
         })
     }
+}
+
+/// The option that is meant, by its long name.
+fn named<'a>(options: &[&'a str], given: &Arg) -> Option<&'a str> {
+    options.iter().find_map(|option| {
+        let (long, short) = option.split_once('|').unwrap_or((option, ""));
+        match given {
+            Arg::Long(name) => (*name == long).then_some(long),
+            Arg::Short(name) => short.starts_with(*name).then_some(long),
+            Arg::Value(_) => None,
+        }
+    })
 }
 
 fn text(word: OsString) -> Result<String, Failure> {

@@ -52,3 +52,9 @@ impl From<std::io::Error> for Failure {
         Self::new(format_args!("write to standard output: {error}"))
     }
 }
+
+impl From<forgeone_sys::Error> for Failure {
+    fn from(error: forgeone_sys::Error) -> Self {
+        Self::new(error)
+    }
+}

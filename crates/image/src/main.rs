@@ -1,11 +1,17 @@
 //! `forgeone-image`: what the door hands on because it needs more than a lean program has. It lies in libexec and is
-//! executed by `forgeone config …`; its first word is that command.
+//! executed by `forgeone config …`, `forgeone load …` and so on; its first word is that command.
 #![forbid(unsafe_code)]
 
 mod arguments;
 mod bounded;
+mod compression;
 mod config;
 mod failure;
+mod image;
+mod images;
+mod load;
+mod store;
+mod unpack;
 
 use failure::Failure;
 use std::io::Write;
@@ -18,6 +24,7 @@ fn main() -> ExitCode {
         Some(word) if word == bounded::WORD => {
             bounded::enter().and_then(|()| config::run(words.skip(1).collect()))
         }
+        Some(word) if images::knows(&word) => images::run(&word, words.collect()),
         _ => Err(Failure::new("this program is started by forgeone; see 'forgeone config --help'")),
     };
     match answer {

@@ -26,7 +26,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-pub use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, StatFs, major, makedev, minor};
+pub use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, StatFs, Timespec, Timestamps, major, makedev, minor,
+};
 
 /// The current directory, as the directory argument of an `*at` call (`AT_FDCWD`).
 pub const CWD: BorrowedFd<'static> = rustix::fs::CWD;
@@ -226,6 +228,11 @@ pub fn fstatfs(fd: impl AsFd) -> Result<StatFs> {
     retry(|| rustix::fs::fstatfs(&fd)).fail(|| format!("fstatfs({})", show::fd(&fd)))
 }
 
+/// `syncfs(2)`: all that was written to the file system that has this file is on the disk.
+pub fn syncfs(fd: impl AsFd) -> Result<()> {
+    rustix::fs::syncfs(&fd).fail(|| format!("syncfs({})", show::fd(&fd)))
+}
+
 /// `fchownat(2)` with `AT_EMPTY_PATH`, so that it works on `O_PATH` descriptors too.
 pub fn fchown(fd: impl AsFd, uid: u32, gid: u32) -> Result<()> {
     let call = || format!("fchownat({}, \"\", {uid}, {gid}, AT_EMPTY_PATH)", show::fd(&fd));
@@ -246,6 +253,19 @@ pub fn fchmodat(dir: impl AsFd, path: impl Arg, mode: u32) -> Result<()> {
         rustix::fs::chmodat(&dir, path, mode, AtFlags::empty())
             .fail(|| format!("fchmodat({}, {}, {})", show::fd(&dir), Text(path), show::mode(mode)))
     })
+}
+
+/// `utimensat(2)` with `AT_SYMLINK_NOFOLLOW`: when `path` itself was last read and last changed.
+pub fn utimensat(dir: impl AsFd, path: impl Arg, times: &Timestamps) -> Result<()> {
+    with_c_str("utimensat", path, |path| {
+        rustix::fs::utimensat(&dir, path, times, AtFlags::SYMLINK_NOFOLLOW)
+            .fail(|| format!("utimensat({}, {}, AT_SYMLINK_NOFOLLOW)", show::fd(&dir), Text(path)))
+    })
+}
+
+/// `futimens(3)`: when a file was last read and last changed; not for `O_PATH` descriptors (`EBADF`).
+pub fn futimens(fd: impl AsFd, times: &Timestamps) -> Result<()> {
+    rustix::fs::futimens(&fd, times).fail(|| format!("futimens({})", show::fd(&fd)))
 }
 
 /// `setxattr(2)`: sets an extended attribute; a symbolic link at `path` is followed.

@@ -120,6 +120,8 @@ const fn plain(name: &'static str, about: &'static str, run: Run) -> Command {
     }
 }
 
+const DATA_ROOT: Flag = value("data-root", None, "DIR", "where images are kept (/var/lib/forgeone)");
+
 /// All commands, in the order of the help.
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
@@ -224,7 +226,39 @@ it to your needs. A file that exists is not overwritten.
         words: &["<command>", "[arguments...]"],
         verbatim: Some(1),
         text: "'forgeone config help' lists the commands: validate, show, merge, diff.",
-        ..plain("config", "check, show, merge and compare configurations", commands::config::run)
+        ..plain("config", "check, show, merge and compare configurations", commands::helper::run)
+    },
+    Command {
+        words: &["[file]"],
+        text: "\
+An OCI image layout, as a directory or in a tar archive, or what 'docker save' or
+'podman save' wrote, compressed or not; standard input if no file is named.
+
+    podman save docker.io/library/alpine | forgeone load",
+        flags: &[
+            value("input", Some('i'), "FILE", "the archive or directory"),
+            switch("quiet", Some('q'), "don't tell what was loaded"),
+            DATA_ROOT,
+        ],
+        ..plain("load", "take images out of an archive or a directory", commands::helper::run)
+    },
+    Command {
+        words: &[],
+        flags: &[FORMAT, switch("quiet", Some('q'), "only ids"), DATA_ROOT],
+        ..plain("images", "list the images of this machine", commands::helper::run)
+    },
+    Command {
+        words: &["<image>", "<name>"],
+        flags: &[DATA_ROOT],
+        ..plain("tag", "give an image a further name", commands::helper::run)
+    },
+    Command {
+        words: &["<image>", "[images...]"],
+        text: "\
+An image is a name, a digest, or the beginning of an id. Its name is removed, and
+with its last name the image.",
+        flags: &[switch("force", Some('f'), "remove all names of an id"), DATA_ROOT],
+        ..plain("rmi", "remove images", commands::helper::run)
     },
     Command {
         words: &["<shell>", "[words...]"],

@@ -1,6 +1,7 @@
 //! Options as they were given, and how a command reads them.
 
-use super::{table::Flag, usage};
+use super::table::{Flag, Takes};
+use super::usage;
 use forgeone_runtime::Result;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -19,6 +20,20 @@ impl Values {
     #[cfg(test)]
     pub(super) fn pairs(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|(flag, value)| format!("{}={}", flag.long, value.to_string_lossy()))
+    }
+
+    /// All that was given, as words for a program that knows the same options.
+    pub(crate) fn words(&self) -> impl Iterator<Item = OsString> {
+        self.0.iter().filter(|(flag, value)| flag.takes != Takes::Nothing || value != "false").map(
+            |(flag, value)| {
+                let mut word = OsString::from(format!("--{}", flag.long));
+                if flag.takes != Takes::Nothing {
+                    word.push("=");
+                    word.push(value);
+                }
+                word
+            },
+        )
     }
 
     /// All values of an option, in order.

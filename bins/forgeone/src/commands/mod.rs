@@ -2,12 +2,12 @@
 //! exit status.
 
 pub(crate) mod completion;
-pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod features;
+pub(crate) mod helper;
 pub(crate) mod kill;
 pub(crate) mod list;
 pub(crate) mod pause;

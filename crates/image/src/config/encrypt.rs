@@ -41,7 +41,7 @@ options:
 ";
 
 pub(super) fn encrypt(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
-    let valued = [keys::CLOSING, &["value", "output"]].concat();
+    let valued = [keys::CLOSING, &["value", "output|o"]].concat();
     let Some(arguments) = Arguments::read(words, keys::SWITCHES, &valued, (1, 1))? else { return Ok(None) };
     let file = &arguments.words()[0];
     let text = Zeroizing::new(read_text_from_file(file)?);
@@ -64,7 +64,7 @@ pub(super) fn encrypt(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
 
 pub(super) fn decrypt(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
     let switches = [keys::SWITCHES, &["in-place"]].concat();
-    let valued = [keys::OPENING, &["output"]].concat();
+    let valued = [keys::OPENING, &["output|o"]].concat();
     let Some(arguments) = Arguments::read(words, &switches, &valued, (1, 1))? else { return Ok(None) };
     let file = &arguments.words()[0];
     let format = Format::of_path(file)?;

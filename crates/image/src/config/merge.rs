@@ -22,7 +22,7 @@ options:
 ";
 
 pub(super) fn run(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
-    let valued = [keys::OPENING, &["format", "output"]].concat();
+    let valued = [keys::OPENING, &["format", "output|o"]].concat();
     let read = Arguments::read(words, keys::SWITCHES, &valued, (1, usize::MAX))?;
     let Some(arguments) = read else { return Ok(None) };
     let format = arguments.choice("format", FORMATS)?;

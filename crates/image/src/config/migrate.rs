@@ -22,7 +22,7 @@ options:
 ";
 
 pub(super) fn run(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
-    let read = Arguments::read(words, &["dry-run"], &["color"], (1, usize::MAX))?;
+    let read = Arguments::read(words, &["dry-run|n"], &["color"], (1, usize::MAX))?;
     let Some(arguments) = read else { return Ok(None) };
     let colour = Colour::of(&arguments)?;
     let mut migrated = Vec::new();

@@ -122,6 +122,22 @@ impl Resolver {
         }
     }
 
+    /// The directory `path` inside `root`, made where it is missing, by whatever bytes it is named.
+    ///
+    /// # Errors
+    /// As for [`Resolver::make`]; `ENOTDIR` if it is something else.
+    pub fn directory(&self, root: impl AsFd, path: &[u8]) -> Result<OwnedFd> {
+        let (root, flags) = (root.as_fd(), OFlags::PATH | OFlags::DIRECTORY);
+        if self.openat2.get()
+            && let Ok(found) = fs::openat2(root, path, flags, Mode::empty(), within(Links::Follow))
+        {
+            return Ok(found);
+        }
+        let mut path = path.to_vec();
+        path.push(b'/');
+        Walk::new(root, Links::Follow, Make::Directory(0o755)).open_as(&path, OFlags::PATH)
+    }
+
     /// The directory that holds `path` inside `root`, made where it is missing, and the last component.
     ///
     /// # Errors
@@ -147,7 +163,7 @@ impl Resolver {
                 result => return result,
             }
         }
-        Walk::new(root, links, Make::Nothing).open_as(path, flags)
+        Walk::new(root, links, Make::Nothing).open_as(path.as_bytes(), flags)
     }
 
     /// The usual case, in three calls beside the close: all is there but the last component. `None` if it isn't the usual case.
@@ -211,12 +227,12 @@ impl<'r> Walk<'r> {
     }
 
     fn open(self, path: &str) -> Result<OwnedFd> {
-        self.open_as(path, OFlags::PATH)
+        self.open_as(path.as_bytes(), OFlags::PATH)
     }
 
     /// Resolves `path` and opens what it leads to.
-    fn open_as(mut self, path: &str, flags: OFlags) -> Result<OwnedFd> {
-        self.push(path.as_bytes());
+    fn open_as(mut self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
+        self.push(path);
         while let Some(part) = self.rest.pop() {
             match part.as_bytes() {
                 b"." => {}

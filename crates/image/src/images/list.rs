@@ -1,0 +1,166 @@
+//! The table of images, and how long ago and how large is said.
+
+use crate::failure::Failure;
+use crate::image::Config;
+use crate::store::{Image, Store};
+use forgeone_distribution::Reference;
+use serde::Serialize;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How many digits of an id are shown.
+const SHORT: usize = 12;
+
+/// A line, with the names that Docker's and Podman's JSON have.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Row {
+    #[serde(rename = "ID")]
+    id: String,
+    repository: String,
+    tag: String,
+    digest: String,
+    /// RFC 3339, as the image has it.
+    created: Option<String>,
+    /// Bytes, unpacked.
+    size: u64,
+}
+
+pub(super) fn rows(store: &Store) -> Result<Vec<Row>, Failure> {
+    let row = |image: Image| {
+        let (_, config) = store.manifest(&image)?;
+        let created = Config::parse(&store.document(&config.digest)?)?.created;
+        let none = || "<none>".to_owned();
+        Ok(Row {
+            id: config.digest.to_string(),
+            repository: image.name.as_ref().map_or_else(none, |name| name.repository().to_string()),
+            tag: image.name.as_ref().and_then(Reference::tag).map_or_else(none, str::to_owned),
+            digest: image.manifest.digest.to_string(),
+            created,
+            size: image.unpacked(),
+        })
+    };
+    store.images()?.into_iter().map(row).collect()
+}
+
+/// What an image is called.
+pub(super) fn called(image: &Image) -> String {
+    image.name.as_ref().map_or_else(|| image.manifest.digest.to_string(), Reference::to_string)
+}
+
+/// The ids, each once.
+pub(super) fn ids(rows: &[Row]) -> String {
+    let mut ids: Vec<&str> = rows.iter().map(Row::short).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids.iter().map(|id| format!("{id}\n")).collect()
+}
+
+pub(super) fn json(rows: &[Row]) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(rows);
+    text.map(|text| text + "\n").map_err(Failure::new)
+}
+
+pub(super) fn table(rows: &[Row]) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+    let head = ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"].map(str::to_owned);
+    let line = |row: &Row| {
+        let ago =
+            row.created.as_deref().and_then(seconds).map_or_else(|| "N/A".to_owned(), |then| ago(now - then));
+        [row.repository.clone(), row.tag.clone(), row.short().to_owned(), ago, size(row.size)]
+    };
+    let lines: Vec<[String; 5]> = std::iter::once(head).chain(rows.iter().map(line)).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths = [0, 1, 2, 3].map(width);
+    let shown = |line: &[String; 5]| {
+        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}   "));
+        cells.collect::<String>() + &line[4] + "\n"
+    };
+    lines.iter().map(shown).collect()
+}
+
+impl Row {
+    fn short(&self) -> &str {
+        let hex = self.id.strip_prefix("sha256:").unwrap_or(&self.id);
+        &hex[..hex.len().min(SHORT)]
+    }
+}
+
+/// Seconds since 1970 of a time as RFC 3339 writes it; fractions of a second are left out.
+fn seconds(time: &str) -> Option<i64> {
+    let number = |range: std::ops::Range<usize>| time.get(range)?.parse::<i64>().ok();
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let clock = number(11..13)? * 3600 + number(14..16)? * 60 + number(17..19)?;
+    let zone = time.get(19..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let offset = match zone.as_bytes() {
+        [b'Z' | b'z'] => 0,
+        [sign @ (b'+' | b'-'), ..] => {
+            let minutes = zone.get(1..3)?.parse::<i64>().ok()? * 60 + zone.get(4..6)?.parse::<i64>().ok()?;
+            if *sign == b'-' { -minutes } else { minutes }
+        }
+        _ => return None,
+    };
+    // Days since 1970-01-01 in the Gregorian calendar, with years that begin in March.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let days = days + (month * 153 + 2) / 5 + day - 1 - 719_468;
+    Some(days * 86_400 + clock - offset * 60)
+}
+
+/// `3 minutes ago`.
+fn ago(seconds: i64) -> String {
+    const UNITS: [(i64, &str); 6] = [
+        (31_536_000, "year"),
+        (2_592_000, "month"),
+        (604_800, "week"),
+        (86_400, "day"),
+        (3600, "hour"),
+        (60, "minute"),
+    ];
+    let (count, unit) = UNITS
+        .iter()
+        .find(|(length, _)| seconds >= *length)
+        .map_or((seconds.max(0), "second"), |(length, unit)| (seconds / length, unit));
+    format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
+}
+
+/// `7.81MB`, as Docker says it: three digits, by thousands.
+fn size(bytes: u64) -> String {
+    let (mut value, mut unit) = (bytes as f64, "B");
+    for larger in ["kB", "MB", "GB", "TB"] {
+        if value < 999.5 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, larger);
+    }
+    match value {
+        _ if unit == "B" => format!("{bytes}B"),
+        v if v < 9.995 => format!("{v:.2}{unit}"),
+        v if v < 99.95 => format!("{v:.1}{unit}"),
+        v => format!("{v:.0}{unit}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_are_told_as_people_say_them() {
+        for (time, expected) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2024-02-29T12:30:15.123456789Z", Some(1_709_209_815)),
+            ("2024-02-29T12:30:15+02:00", Some(1_709_202_615)),
+            ("0001-01-01T00:00:00Z", Some(-62_135_596_800)),
+            ("2024-02-29", None),
+            ("yesterday", None),
+        ] {
+            assert_eq!(seconds(time), expected, "{time}");
+        }
+        let told = [-5, 1, 59, 60, 7200, 86_400 * 8, 86_400 * 800].map(ago).join(", ");
+        let expected =
+            "0 seconds ago, 1 second ago, 59 seconds ago, 1 minute ago, 2 hours ago, 1 week ago, 2 years ago";
+        assert_eq!(told, expected);
+        let told = [0, 999, 1000, 7_812_345, 99_960_000, 1_234_567_890].map(size).join(", ");
+        assert_eq!(told, "0B, 999B, 1.00kB, 7.81MB, 100MB, 1.23GB");
+    }
+}

@@ -1,0 +1,64 @@
+//! An OCI image layout.
+
+use super::{Source, document};
+use crate::failure::Failure;
+use crate::image::for_host;
+use crate::store::Store;
+use forgeone_distribution::{Content, Descriptor, Reference, media_type};
+
+/// What may name an image in `index.json`: a whole name, or, by the specification, often a tag alone.
+const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
+
+/// How deep indexes may name indexes.
+const DEPTH_MAX: u32 = 4;
+
+/// Copies all images' blobs into the store; their manifests and names.
+pub(super) fn images(source: &Source, store: &Store) -> Result<Vec<(Descriptor, Vec<Reference>)>, Failure> {
+    let index = document(source.file("index.json")?, "index.json")?;
+    let index = content(&index, "index.json")?;
+    let manifests = index.manifests.unwrap_or_default();
+    if manifests.is_empty() {
+        return Err(Failure::new("index.json names no image"));
+    }
+    let image = |found: &Descriptor| {
+        let names = NAMES.iter().find_map(|key| found.annotations.get(*key)?.parse().ok());
+        let manifest = image(source, store, found, 0)?;
+        Ok((manifest, names.into_iter().collect()))
+    };
+    manifests.iter().map(image).collect()
+}
+
+/// Copies one image's blobs, of an index the one for this machine; its manifest.
+fn image(source: &Source, store: &Store, found: &Descriptor, depth: u32) -> Result<Descriptor, Failure> {
+    let what = format!("manifest {}", found.digest);
+    copy(source, store, found)?;
+    let manifest = content(&store.document(&found.digest)?, &what)?;
+    match found.media_type.as_str() {
+        media_type::INDEX | media_type::DOCKER_LIST if depth < DEPTH_MAX => {
+            let manifests = manifest.manifests.unwrap_or_default();
+            let here = for_host(&manifests).map_err(|failure| failure.during(&what))?;
+            return image(source, store, here, depth + 1);
+        }
+        media_type::MANIFEST | media_type::DOCKER_MANIFEST => {}
+        other => return Err(Failure::new(format_args!("{what}: {other:?} is no image's media type"))),
+    }
+    for blob in manifest.config.iter().chain(manifest.layers.iter().flatten()) {
+        copy(source, store, blob)?;
+    }
+    Ok(Descriptor::new(&found.media_type, found.digest.clone(), found.size))
+}
+
+fn copy(source: &Source, store: &Store, blob: &Descriptor) -> Result<(), Failure> {
+    let algorithm = blob.digest.as_str().split(':').next().unwrap_or_default();
+    if algorithm != "sha256" {
+        return Err(Failure::new(format_args!("blob {}: only sha256 is taken", blob.digest)));
+    }
+    match store.has(blob) {
+        true => Ok(()),
+        false => store.copy(blob, source.file(&format!("blobs/{algorithm}/{}", blob.digest.hex()))?),
+    }
+}
+
+fn content(bytes: &[u8], what: &str) -> Result<Content, Failure> {
+    serde_json::from_slice(bytes).map_err(|e| Failure::new(format_args!("{what}: {e}")))
+}

@@ -1,0 +1,73 @@
+//! `forgeone load`: images out of an archive or a directory.
+//!
+//! | what | told by |
+//! |---|---|
+//! | OCI image layout, a directory or a tar of it (`skopeo`, `buildah push oci-archive:`, `umoci`) | `oci-layout` and `index.json` |
+//! | what `docker save` and `podman save` write | `manifest.json` |
+//!
+//! Either may be compressed. Nothing is kept of an image before all of it was verified and unpacked.
+
+mod archive;
+mod docker;
+mod layout;
+
+use crate::failure::Failure;
+use crate::image::Config;
+use crate::store::{DOCUMENT_MAX, Store};
+use archive::Source;
+use forgeone_distribution::{Content, Descriptor, Reference};
+use std::io::Read;
+use std::path::Path;
+
+/// Takes all images of an archive, a directory, or of standard input (`-`) into the store: their names, or their
+/// digests where they have none.
+pub(crate) fn load(store: &Store, from: &Path) -> Result<Vec<String>, Failure> {
+    take(store, from).inspect_err(|_| store.tidy())
+}
+
+fn take(store: &Store, from: &Path) -> Result<Vec<String>, Failure> {
+    let source = Source::open(from)?;
+    let images = match (source.has("index.json"), source.has("manifest.json")) {
+        (true, _) => layout::images(&source, store)?,
+        (false, true) => docker::images(&source, store)?,
+        (false, false) => {
+            let message = "it holds neither index.json (an OCI image layout) nor manifest.json (docker save)";
+            return Err(Failure::new(message));
+        }
+    };
+    images
+        .into_iter()
+        .map(|(manifest, names)| keep(store, &manifest, &names))
+        .collect::<Result<Vec<_>, _>>()
+        .map(|told| told.concat())
+}
+
+/// Unpacks an image whose blobs are in the store, and gives it its names.
+fn keep(store: &Store, manifest: &Descriptor, names: &[Reference]) -> Result<Vec<String>, Failure> {
+    let image = |failure: Failure| failure.during(format_args!("image {}", manifest.digest));
+    let content: Content = serde_json::from_slice(&store.document(&manifest.digest)?)
+        .map_err(|e| image(Failure::new(format_args!("it is no manifest: {e}"))))?;
+    let config = content.config.as_ref().ok_or_else(|| image(Failure::new("it has no config")))?;
+    let config = Config::parse(&store.document(&config.digest)?).map_err(image)?;
+    let layers = config.check(&content).map_err(image)?;
+    let unpacked = store.unpack(layers, &config).map_err(image)?;
+    for name in names {
+        store.add(manifest.clone(), Some(name), unpacked)?;
+    }
+    if names.is_empty() {
+        store.add(manifest.clone(), None, unpacked)?;
+        return Ok(vec![manifest.digest.to_string()]);
+    }
+    Ok(names.iter().map(Reference::to_string).collect())
+}
+
+/// A document of an archive, whole.
+fn document(from: impl Read, what: &str) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = from.take(DOCUMENT_MAX + 1).read_to_end(&mut bytes);
+    read.map_err(|e| Failure::new(format_args!("{what}: {e}")))?;
+    match bytes.len() as u64 > DOCUMENT_MAX {
+        true => Err(Failure::new(format_args!("{what} is larger than {DOCUMENT_MAX} bytes"))),
+        false => Ok(bytes),
+    }
+}
