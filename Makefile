@@ -18,6 +18,8 @@ DOOR = $(CARGO_TARGET_DIR)/$(HOST)/release/forgeone
 SHARE = $(dir $(DOOR))share
 HELPER = $(dir $(DOOR))forgeone-image
 PROFILE := --locked --profile ci
+# The tests of containers: all but the clients, which have users and cgroups of their own.
+CONTAINERS := $(addprefix forgeone-tests::,privileged attacks faults)
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,7 +70,7 @@ test-vm: ## run what needs the guest alone: cgroup v2, systemd, AppArmor, Podman
 
 test-vm-full: ## run all tests of containers in the guest: with each driver, and as a user (hours without KVM)
 	@.ci/prepare test
-	@cargo run --quiet $(PROFILE) --package testkit --bin suite guest cgroupfs systemd user '' </dev/null
+	@cargo run --quiet $(PROFILE) --package testkit --bin suite guest cgroupfs systemd user $(CONTAINERS) </dev/null
 
 test-vm-selinux: ## boot the guest with SELinux, and run the tests of its labels
 	@.ci/prepare test

@@ -26,8 +26,7 @@ const PACKAGES: &str = "systemd-sysv,udev,kmod,dbus,dbus-user-session,libpam-sys
 /// Size of its disk in MiB; most of it is a hole in the file.
 const DISK: u32 = 3072;
 
-/// How long all may take, and, under KVM, the way to the first test: a `/dev/kvm` exists that hangs its guests.
-const LIMIT: Duration = Duration::from_secs(60 * 60);
+/// How long, under KVM, the way to the first test may take: a `/dev/kvm` exists that hangs its guests.
 const START: Duration = Duration::from_secs(40);
 
 /// As what the guest's tests are run.
@@ -86,6 +85,8 @@ pub struct Tests<'a> {
     pub binaries: &'a [(&'static str, PathBuf)],
     /// What the names of the tests begin with that are to be run.
     pub names: &'a [&'a str],
+    /// How long all of them may take.
+    pub limit: Duration,
 }
 
 /// Boots the guest and runs the tests in it.
@@ -107,7 +108,8 @@ pub fn run_tests(tests: &Tests, variant: Variant) -> Result<Results, String> {
     let temp = Temp::new("guest");
     let share = share(&temp, tests, variant)?;
     let results = temp.path().join("results");
-    let text = boot(&Machine { image: &image, share: &share, results: &results, variant })?;
+    let text =
+        boot(&Machine { image: &image, share: &share, results: &results, variant, limit: tests.limit })?;
     parse(&text).ok_or_else(|| {
         let console = fs::read(temp.path().join("console")).unwrap_or_default();
         let console = String::from_utf8_lossy(&console).into_owned();
@@ -197,6 +199,7 @@ struct Machine<'a> {
     share: &'a Path,
     results: &'a Path,
     variant: Variant,
+    limit: Duration,
 }
 
 /// Boots it, under KVM if that works, and waits for its end; gives what it wrote to its second serial line.
@@ -206,9 +209,9 @@ fn boot(machine: &Machine) -> Result<String, String> {
     let hangs = machine.image.join(format!("kvm-hangs-{}", release.trim()));
     let kvm = File::options().read(true).write(true).open("/dev/kvm").is_ok() && !hangs.exists();
     for accelerator in ["kvm", "tcg,thread=multi"].iter().skip(usize::from(!kvm)) {
-        let start = if *accelerator == "kvm" { START } else { LIMIT };
+        let start = if *accelerator == "kvm" { START } else { machine.limit };
         let mut qemu = qemu(machine, accelerator)?;
-        let ended = wait(&mut qemu, machine.results, start);
+        let ended = wait(&mut qemu, machine, start);
         if ended.is_none() {
             // Failing means that it ended just now.
             let _ = qemu.kill();
@@ -225,7 +228,7 @@ fn boot(machine: &Machine) -> Result<String, String> {
 }
 
 fn qemu(machine: &Machine, accelerator: &str) -> Result<Child, String> {
-    let Machine { image, share, results, variant } = machine;
+    let Machine { image, share, results, variant, .. } = machine;
     let console = results.with_file_name("console");
     let drive = |file: &Path| format!("file={},format=raw,if=virtio,snapshot=on", file.display());
     let serial = |file: &Path| format!("file:{}", file.display());
@@ -245,14 +248,14 @@ fn qemu(machine: &Machine, accelerator: &str) -> Result<Child, String> {
 }
 
 /// Waits for the end; `None` if that takes too long, or the first test isn't reached within `start`.
-fn wait(qemu: &mut Child, results: &Path, start: Duration) -> Option<()> {
+fn wait(qemu: &mut Child, machine: &Machine, start: Duration) -> Option<()> {
     let began = Instant::now();
     loop {
         if qemu.try_wait().ok()?.is_some() {
             return Some(());
         }
-        let reached = || fs::read_to_string(results).is_ok_and(|text| text.contains("begin"));
-        if began.elapsed() > LIMIT || (began.elapsed() > start && !reached()) {
+        let reached = || fs::read_to_string(machine.results).is_ok_and(|text| text.contains("begin"));
+        if began.elapsed() > machine.limit || (began.elapsed() > start && !reached()) {
             return None;
         }
         std::thread::sleep(Duration::from_millis(200));

@@ -73,10 +73,15 @@ pub fn cgroupfs_driver() -> bool {
     yes
 }
 
+/// Whether root is the machine's, not a user's in a namespace; notes nothing.
+pub fn is_machine_root() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// Whether root is the machine's, not a user's in a namespace.
 pub fn machine_root() -> bool {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let yes = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    let yes = is_machine_root();
     if !yes {
         skip("needs root of the machine");
     }

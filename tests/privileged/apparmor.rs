@@ -14,7 +14,7 @@ fn enabled() -> bool {
         skip("needs a kernel with AppArmor enabled");
         return false;
     }
-    privileged::root() && privileged::program("apparmor_parser", "apparmor")
+    privileged::machine_root() && privileged::program("apparmor_parser", "apparmor")
 }
 
 /// A profile that is loaded as long as this lives.

@@ -32,7 +32,7 @@ const READ_ONLY: MountFlags = MountFlags::RDONLY.union(MountFlags::NOEXEC).union
 
 #[test]
 fn a_bind_has_its_sources_flags_until_an_option_speaks_of_one() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     own_host();
@@ -66,7 +66,7 @@ fn in_user_namespace() -> Bundle {
 
 #[test]
 fn in_a_user_namespace_a_bind_keeps_what_is_locked_and_says_so_where_it_was_asked_to_go() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     own_host();

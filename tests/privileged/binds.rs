@@ -335,7 +335,7 @@ fn each_recursive_option_changes_the_whole_tree() {
 
 #[test]
 fn options_forbid_what_they_say() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let source = Temp::new("source");

@@ -377,7 +377,7 @@ fn kill_sends_names_and_numbers_to_one_or_all() {
 /// Where the container has no PID namespace of its own, its other processes don't go with init by themselves.
 #[test]
 fn kill_and_delete_end_processes_that_share_our_pid_namespace() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let bundle = Bundle::busybox().shell("sleep 1000 & sleep 1000 & wait").edit(|config| {
@@ -466,7 +466,7 @@ fn the_config_that_spec_writes_runs_as_it_is() {
 /// The built-in image, wherever it is called from; another bundle only if it is named.
 #[test]
 fn run_self_is_the_built_in_image_also_beside_a_bundle() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let bundle = Bundle::busybox().shell("echo the bundle");

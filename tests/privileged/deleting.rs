@@ -134,7 +134,7 @@ fn a_created_container_whose_init_was_killed_is_stopped_and_can_be_deleted() {
 /// Without `--force` nothing is removed by guess; with it, what the path of its groups shows.
 #[test]
 fn a_container_whose_record_can_not_be_read_is_taken_away_by_force() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let door = Door::new();

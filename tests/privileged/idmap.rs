@@ -58,7 +58,7 @@ fn owner_on_host(path: impl AsRef<Path>) -> (u32, u32) {
 
 #[test]
 fn a_bind_shows_other_owners_and_the_source_keeps_its_own() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let source = owned();
@@ -86,7 +86,7 @@ fn a_bind_shows_other_owners_and_the_source_keeps_its_own() {
 
 #[test]
 fn options_of_the_bind_hold_as_well() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let source = owned();
@@ -125,7 +125,7 @@ fn a_user_namespace_writes_to_a_volume_as_the_hosts_users() {
 
 #[test]
 fn a_joined_user_namespace_maps_as_well() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let holder = Holder::new(FIRST);
@@ -147,7 +147,7 @@ fn a_joined_user_namespace_maps_as_well() {
 
 #[test]
 fn ridmap_reaches_the_mounts_below_and_idmap_does_not() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     own_host();
@@ -178,7 +178,7 @@ fn ridmap_reaches_the_mounts_below_and_idmap_does_not() {
 
 #[test]
 fn a_new_file_system_can_be_idmapped() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let tmpfs =
@@ -274,7 +274,7 @@ fn an_earlier_mount_can_make_the_source_of_an_idmapped_bind() {
 
 #[test]
 fn what_can_not_be_idmapped_is_refused_by_name_and_cause() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let source = owned();

@@ -46,7 +46,7 @@ fn what_does_not_fit_is_refused_by_name() {
 
 #[test]
 fn later_mounts_lie_in_and_on_earlier_ones() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let source = source();
@@ -133,7 +133,7 @@ fn tmpcopyup_begins_with_what_it_covers() {
 
 #[test]
 fn kernel_file_systems_are_the_containers_own() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let bundle = writable().mount(mount("/proc2", "proc", "proc", "hidepid=2 nosuid"));

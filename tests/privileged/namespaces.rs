@@ -64,7 +64,7 @@ fn all_eight_namespaces_are_new_when_asked_for() {
 
 #[test]
 fn a_namespace_that_is_not_listed_is_the_hosts() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let host = probe::host();
@@ -78,7 +78,7 @@ fn a_namespace_that_is_not_listed_is_the_hosts() {
 
 #[test]
 fn each_namespace_is_joined_by_path() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let bundle = Bundle::busybox().with_probe();
@@ -285,7 +285,7 @@ fn a_kernel_parameter_may_be_set_in_a_joined_namespace() {
 
 #[test]
 fn clocks_have_their_offsets() {
-    if !privileged::root() || !privileged::file("/proc/self/ns/time") {
+    if !privileged::machine_root() || !privileged::file("/proc/self/ns/time") {
         return;
     }
     let bundle = Bundle::busybox().with_probe().namespace(json!({ "type": "time" })).edit(|config| {

@@ -381,7 +381,7 @@ fn the_scheduler_is_what_the_config_says() {
 
 #[test]
 fn a_real_time_program_runs_as_such() {
-    if !privileged::root() || !privileged::capability("CAP_SYS_NICE", 23) {
+    if !privileged::machine_root() || !privileged::capability("CAP_SYS_NICE", 23) {
         return;
     }
     let scheduler = json!({ "policy": "SCHED_RR", "priority": 10, "flags": ["SCHED_FLAG_RESET_ON_FORK"] });
@@ -469,7 +469,7 @@ fn a_session_keyring_of_its_own_is_joined_by_exec_and_can_be_left_away() {
 
 #[test]
 fn the_io_priority_is_what_the_config_says() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     for (class, priority, shown) in [

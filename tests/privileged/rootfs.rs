@@ -275,7 +275,7 @@ fn masked_paths_can_not_be_read_nor_written() {
 
 #[test]
 fn read_only_paths_can_be_read_but_not_written() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let bundle = Bundle::busybox()
@@ -334,7 +334,7 @@ fn masks_hold_against_root_with_all_capabilities_but_admin() {
 
 #[test]
 fn default_devices_and_links_are_there_and_work() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let seen = probed(Bundle::busybox(), &[]);
@@ -374,7 +374,7 @@ fn default_devices_and_links_are_there_and_work() {
 
 #[test]
 fn linux_devices_have_their_type_mode_and_owner() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let bundle = Bundle::busybox().writable().edit(|config| {
@@ -446,7 +446,7 @@ fn own_dev() -> Temp {
 
 #[test]
 fn dev_that_is_bound_is_left_as_it_is() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let dev = own_dev();
@@ -462,7 +462,7 @@ fn dev_that_is_bound_is_left_as_it_is() {
 
 #[test]
 fn without_a_mount_dev_is_filled_in_the_root() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let bundle = Bundle::busybox().edit(|config| {

@@ -196,7 +196,7 @@ fn signals_to_run_reach_the_program() {
 /// What a container leaves behind keeps nobody waiting, and is not our zombie.
 #[test]
 fn run_ends_with_its_program_whatever_stays_in_the_background() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let bundle = Bundle::busybox().shell("sleep 1000 & sleep 1000 & exit 3").edit(|config| {
@@ -214,7 +214,7 @@ fn run_ends_with_its_program_whatever_stays_in_the_background() {
 /// Seen by such a process itself: the program prints whose child it was, and whose the one that it left behind is.
 #[test]
 fn what_stays_in_the_background_is_adopted_unless_told_otherwise() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let line =

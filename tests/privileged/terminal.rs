@@ -258,7 +258,7 @@ fn status(mut child: Child) -> Option<i32> {
 
 #[test]
 fn run_in_a_terminal_is_transparent() {
-    if !privileged::root() || !privileged::program("setsid", "util-linux") {
+    if !privileged::machine_root() || !privileged::program("setsid", "util-linux") {
         return;
     }
     // What the config says of the size is for a terminal that is nobody's.
@@ -295,7 +295,7 @@ fn run_in_a_terminal_is_transparent() {
 
 #[test]
 fn exec_in_a_terminal_is_transparent() {
-    if !privileged::root() || !privileged::program("setsid", "util-linux") {
+    if !privileged::machine_root() || !privileged::program("setsid", "util-linux") {
         return;
     }
     let running = Running::of(Bundle::busybox());
@@ -311,7 +311,7 @@ fn exec_in_a_terminal_is_transparent() {
 
 #[test]
 fn a_terminal_is_as_it_was_after_run() {
-    if !privileged::root() || !privileged::program("setsid", "util-linux") {
+    if !privileged::machine_root() || !privileged::program("setsid", "util-linux") {
         return;
     }
     let bundle = terminal(Bundle::busybox().shell("read line; exit 0"));
@@ -346,7 +346,7 @@ fn run_with_a_terminal_works_without_one_of_ours() {
 
 #[test]
 fn without_a_terminal_there_is_none() {
-    if !privileged::root() || !privileged::program("setsid", "util-linux") {
+    if !privileged::machine_root() || !privileged::program("setsid", "util-linux") {
         return;
     }
     let bundle = Bundle::busybox()

@@ -79,7 +79,7 @@ fn a_user_with_groups_is_who_they_are_outside_too() {
 
 #[test]
 fn files_made_inside_belong_to_mapped_ids_outside() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let source = Temp::new("source");
@@ -277,7 +277,7 @@ impl Drop for Holder {
 
 #[test]
 fn a_joined_user_namespace_is_the_one_at_the_path() {
-    if !privileged::root() {
+    if !privileged::machine_root() {
         return;
     }
     let holder = Holder::new(FIRST);

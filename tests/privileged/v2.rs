@@ -121,7 +121,7 @@ fn values_of_unified_are_in_the_group_or_refused() {
 /// Each error names the field, and the file or value with the cause; [`refusal`] sees that nothing is left.
 #[test]
 fn limits_that_can_not_be_are_refused_with_field_and_cause() {
-    if !alone("memory") {
+    if !alone("memory") || !alone("cpuset") {
         return;
     }
     for (name, value, expected) in [
@@ -199,7 +199,7 @@ fn block_devices_have_weights() {
 /// Below a group of threads there are no processes with memory of their own to limit.
 #[test]
 fn a_tree_of_threads_is_an_error_that_names_the_group() {
-    if !alone("memory") || !privileged::cgroupfs_driver() {
+    if !alone("memory") || !privileged::cgroupfs_driver() || !privileged::machine_root() {
         return;
     }
     let name = names::unique("threads");
@@ -229,7 +229,7 @@ impl Drop for Levels {
 /// A group that somebody else manages, who passes some controllers on and has processes in it.
 #[test]
 fn a_controller_that_can_not_be_passed_on_is_an_error_that_names_it() {
-    if !alone("memory") || !privileged::cgroupfs_driver() {
+    if !alone("memory") || !privileged::cgroupfs_driver() || !privileged::machine_root() {
         return;
     }
     let name = names::unique("busy");

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use testkit::guest::{self, Results, Tests, Variant};
 use testkit::results::Sum;
 use testkit::{Leaks, Temp, defences, fuzz, names, programs, skip, soak};
@@ -212,7 +212,11 @@ fn guest(programs: Programs, variant: Variant, names: &[&str]) -> (Sum, Results)
         .iter()
         .map(|(id, name, source)| Some((*id, programs::executable(&output.stdout, name, Some(source))?)));
     let ran = match built.collect::<Option<Vec<_>>>() {
-        Some(binaries) => guest::run_tests(&Tests { programs, binaries: &binaries, names }, variant),
+        Some(binaries) => {
+            // In software, all tests take hours.
+            let limit = Duration::from_secs(if names == GUEST { 3600 } else { 6 * 3600 });
+            guest::run_tests(&Tests { programs, binaries: &binaries, names, limit }, variant)
+        }
         None => Err("cargo test --no-run tells no executable".into()),
     };
     let results = ran.unwrap_or_else(|reason| Results {

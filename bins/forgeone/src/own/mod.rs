@@ -85,8 +85,8 @@ fn spec(can_limit: bool) -> Spec {
             // Root here is an ordinary number outside: nothing of the host belongs to it.
             let map = |id| vec![IdMapping { container_id: 0, host_id: id, size: 1, ..IdMapping::default() }];
             linux.namespaces.push(Namespace { kind: "user".to_owned(), ..Namespace::default() });
-            linux.uid_mappings = map(100_000);
-            linux.gid_mappings = map(100_000);
+            linux.uid_mappings = map(ordinary("/proc/self/uid_map"));
+            linux.gid_mappings = map(ordinary("/proc/self/gid_map"));
         }
         linux.resources = can_limit.then(limits);
     }
@@ -94,6 +94,25 @@ fn spec(can_limit: bool) -> Spec {
         spec.mounts.push(cgroup_mount());
     }
     spec
+}
+
+/// An id that nothing belongs to: 100000, or the last one that there is in this user namespace.
+fn ordinary(map: &str) -> u32 {
+    const USUAL: u32 = 100_000;
+    let map = std::fs::read_to_string(map).unwrap_or_default();
+    let ends = map.lines().filter_map(|line| {
+        let mut numbers = line.split_whitespace().map(|number| number.parse::<u32>().unwrap_or(0));
+        let (first, _, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        Some((first, first.saturating_add(count.saturating_sub(1))))
+    });
+    let mut last = USUAL;
+    for (first, end) in ends {
+        if (first..=end).contains(&USUAL) {
+            return USUAL;
+        }
+        last = end;
+    }
+    last
 }
 
 fn cgroup_mount() -> Mount {
