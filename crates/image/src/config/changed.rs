@@ -10,7 +10,7 @@ use std::io::IsTerminal;
 pub(super) struct Colour(bool);
 
 impl Colour {
-    /// By the option `--color`; on a terminal without NO_COLOR (https://no-color.org) otherwise.
+    /// By the option `--color`; on a terminal without NO_COLOR (<https://no-color.org>) otherwise.
     pub(super) fn of(arguments: &Arguments) -> Result<Self, Failure> {
         Ok(Self(match arguments.choice("color", &["auto", "always", "never"])? {
             "auto" => {
