@@ -40,8 +40,16 @@ impl Victim {
 
     #[track_caller]
     fn assert_unchanged(&self) {
+        assert!(self.is_whole(), "the runtime's binary was written from inside");
+    }
+
+    /// Whether it is as it was; if not, it is made so, since it has to delete the containers.
+    fn is_whole(&self) -> bool {
         let same = fs::read(&self.file).unwrap() == fs::read(programs::forgeone()).unwrap();
-        assert!(same, "the runtime's binary was written from inside");
+        if !same {
+            fs::copy(programs::forgeone(), &self.file).unwrap();
+        }
+        same
     }
 }
 
@@ -182,9 +190,10 @@ fn the_binary_stays_read_only_when_nobody_runs_it_any_more() {
             let what = format!("{place:?} {root:?}");
             assert_eq!(seen["seen"], 1, "{what}: {seen:#}");
             assert!(seen["answers"]["open after its end"].is_array(), "{seen:#}");
+            let whole = victim.is_whole();
             assert_lost(&seen, &what);
             drop(door);
-            victim.assert_unchanged();
+            assert!(whole, "{what}: the runtime's binary was written from inside");
         }
     }
 }
