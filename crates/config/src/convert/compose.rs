@@ -591,7 +591,7 @@ pub(super) fn export(configs: &[ContainerConfig], losses: &Losses) -> Result<Val
 }
 
 /// Every `$` written as Compose wants it.
-fn doubled(value: Value) -> Value {
+pub(super) fn doubled(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace('$', "$$")),
         Value::Array(items) => items.into_iter().map(doubled).collect(),

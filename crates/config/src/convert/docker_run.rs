@@ -156,8 +156,7 @@ pub(super) fn import(text: &str, losses: &Losses) -> Result<Vec<ContainerConfig>
     }
     line.finish();
     let named = line.service.contains_key("container_name");
-    let file =
-        json!({ "services": { "": escaped(line.service.into()) }, "volumes": escaped(line.volumes.into()) });
+    let file = json!({ "services": { "": compose::doubled(line.service.into()) }, "volumes": compose::doubled(line.volumes.into()) });
     let found = Losses::default();
     let mut configs = compose::import(file, &found)?;
     if !named {
@@ -167,18 +166,6 @@ pub(super) fn import(text: &str, losses: &Losses) -> Result<Vec<ContainerConfig>
         losses.add(option_of(&lost.path), lost.reason);
     }
     Ok(configs)
-}
-
-/// So that Compose's reading of `$` gives it back.
-fn escaped(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(text.replace('$', "$$")),
-        Value::Array(items) => items.into_iter().map(escaped).collect(),
-        Value::Object(map) => {
-            Value::Object(map.into_iter().map(|(key, value)| (key, escaped(value))).collect())
-        }
-        other => other,
-    }
 }
 
 /// The option that a key of the service came from.

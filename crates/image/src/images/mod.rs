@@ -3,13 +3,13 @@
 mod list;
 
 use crate::arguments::Arguments;
+use crate::config::print;
 use crate::failure::Failure;
 use crate::load;
 use crate::store::{Image, Store};
 use forgeone_distribution::Reference;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
 use std::path::PathBuf;
 
 /// A command.
@@ -49,7 +49,7 @@ fn images(words: Vec<OsString>) -> Result<Option<()>, Failure> {
     let format = arguments.choice("format", &["table", "json"])?;
     let store = store(&arguments)?;
     let rows = list::rows(&store)?;
-    say(&match (arguments.switch("quiet"), format) {
+    print(&match (arguments.switch("quiet"), format) {
         (true, _) => list::ids(&rows),
         (false, "json") => list::json(&rows)?,
         (false, _) => list::table(&rows),
@@ -65,7 +65,7 @@ fn load(words: Vec<OsString>) -> Result<Option<()>, Failure> {
     let loaded = load::load(&store(&arguments)?, &file);
     for image in loaded.map_err(|failure| failure.during(file.display()))? {
         if !arguments.switch("quiet") {
-            say(&format!("Loaded image: {image}\n"))?;
+            print(&format!("Loaded image: {image}\n"))?;
         }
     }
     Ok(Some(()))
@@ -99,7 +99,7 @@ fn rmi(words: Vec<OsString>) -> Result<Option<()>, Failure> {
     store.forget(|image| gone.iter().any(|gone| same(gone, image)))?;
     store.collect()?;
     let told: BTreeSet<String> = gone.iter().map(list::called).collect();
-    told.iter().try_for_each(|name| say(&format!("Untagged: {name}\n"))).map(Some)
+    told.iter().try_for_each(|name| print(&format!("Untagged: {name}\n"))).map(Some)
 }
 
 /// The names that a word removes: one that is a name, itself; of an id, its only one, or by force all.
@@ -133,11 +133,4 @@ fn store(arguments: &Arguments) -> Result<Store, Failure> {
         return Err(Failure::new("images are kept for root only as yet; as another user, name --data-root"));
     }
     Store::open(&chosen.unwrap_or_else(|| PathBuf::from("/var/lib/forgeone")))
-}
-
-/// Writes to standard output.
-fn say(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
 }

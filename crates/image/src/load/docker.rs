@@ -1,9 +1,9 @@
 //! What `docker save` and `podman save` write: `manifest.json`, configs, and layers without compression.
 
-use super::{Source, document};
+use super::Source;
 use crate::compression::Compression;
 use crate::failure::Failure;
-use crate::store::Store;
+use crate::store::{Store, read_document};
 use forgeone_distribution::{Content, Descriptor, Reference, media_type};
 use serde::Deserialize;
 use std::io::Read;
@@ -22,7 +22,7 @@ struct Saved {
 
 /// Copies all images' blobs into the store and makes a manifest for each; these, and the names.
 pub(super) fn images(source: &Source, store: &Store) -> Result<Vec<(Descriptor, Vec<Reference>)>, Failure> {
-    let bytes = document(source.file("manifest.json")?, "manifest.json")?;
+    let bytes = read_document(source.file("manifest.json")?, "manifest.json")?;
     let saved: Vec<Saved> =
         serde_json::from_slice(&bytes).map_err(|e| Failure::new(format_args!("manifest.json: {e}")))?;
     if saved.is_empty() {

@@ -1,9 +1,9 @@
 //! An OCI image layout.
 
-use super::{Source, document};
+use super::Source;
 use crate::failure::Failure;
 use crate::image::for_host;
-use crate::store::Store;
+use crate::store::{Store, read_document};
 use forgeone_distribution::{Content, Descriptor, Reference, media_type};
 
 /// What may name an image in `index.json`: a whole name, or, by the specification, often a tag alone.
@@ -14,7 +14,7 @@ const DEPTH_MAX: u32 = 4;
 
 /// Copies all images' blobs into the store; their manifests and names.
 pub(super) fn images(source: &Source, store: &Store) -> Result<Vec<(Descriptor, Vec<Reference>)>, Failure> {
-    let index = document(source.file("index.json")?, "index.json")?;
+    let index = read_document(source.file("index.json")?, "index.json")?;
     let index = content(&index, "index.json")?;
     let manifests = index.manifests.unwrap_or_default();
     if manifests.is_empty() {

@@ -13,10 +13,9 @@ mod layout;
 
 use crate::failure::Failure;
 use crate::image::Config;
-use crate::store::{DOCUMENT_MAX, Store};
+use crate::store::Store;
 use archive::Source;
 use forgeone_distribution::{Content, Descriptor, Reference};
-use std::io::Read;
 use std::path::Path;
 
 /// Takes all images of an archive, a directory, or of standard input (`-`) into the store: their names, or their
@@ -59,15 +58,4 @@ fn keep(store: &Store, manifest: &Descriptor, names: &[Reference]) -> Result<Vec
         return Ok(vec![manifest.digest.to_string()]);
     }
     Ok(names.iter().map(Reference::to_string).collect())
-}
-
-/// A document of an archive, whole.
-fn document(from: impl Read, what: &str) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let read = from.take(DOCUMENT_MAX + 1).read_to_end(&mut bytes);
-    read.map_err(|e| Failure::new(format_args!("{what}: {e}")))?;
-    match bytes.len() as u64 > DOCUMENT_MAX {
-        true => Err(Failure::new(format_args!("{what} is larger than {DOCUMENT_MAX} bytes"))),
-        false => Ok(bytes),
-    }
 }

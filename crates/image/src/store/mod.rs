@@ -16,8 +16,9 @@ mod blob;
 mod layers;
 
 use crate::failure::Failure;
-use forgeone_distribution::{Content, Descriptor, Digest, Reference, media_type};
+use forgeone_distribution::{Content, Descriptor, Digest, MAX_MANIFEST, Reference, media_type};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::fs::{self, DirBuilder, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -29,9 +30,6 @@ const NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The annotation that has what an image's files take unpacked, in bytes.
 const UNPACKED: &str = "io.forgeone.image.unpacked-size";
-
-/// What an index, a manifest or a config may take, in bytes.
-pub(crate) const DOCUMENT_MAX: u64 = 4 << 20;
 
 /// The store, with nobody removing anything as long as it is open.
 pub(crate) struct Store {
@@ -148,8 +146,7 @@ impl Store {
     /// An image's manifest and the descriptor of its config.
     pub(crate) fn manifest(&self, image: &Image) -> Result<(Content, Descriptor), Failure> {
         let bytes = self.document(&image.manifest.digest)?;
-        let wrong =
-            |e: &dyn std::fmt::Display| Failure::new(format_args!("manifest {}: {e}", image.manifest.digest));
+        let wrong = |e: &dyn Display| Failure::new(format_args!("manifest {}: {e}", image.manifest.digest));
         let manifest: Content = serde_json::from_slice(&bytes).map_err(|e| wrong(&e))?;
         let config = manifest.config.clone().ok_or_else(|| wrong(&"it has no config"))?;
         Ok((manifest, config))
@@ -293,12 +290,18 @@ fn no_image(name: &str, images: &[Image]) -> Failure {
 }
 
 fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
+    let file = File::open(path).map_err(|e| Failure::new(format_args!("{}: {e}", path.display())))?;
+    read_document(file, path.display())
+}
+
+/// A document, whole.
+pub(crate) fn read_document(from: impl Read, what: impl Display) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(DOCUMENT_MAX + 1).read_to_end(&mut bytes));
-    match read {
-        Ok(_) if bytes.len() as u64 <= DOCUMENT_MAX => Ok(bytes),
-        Ok(_) => Err(Failure::new(format_args!("{}: larger than {DOCUMENT_MAX} bytes", path.display()))),
-        Err(e) => Err(Failure::new(format_args!("{}: {e}", path.display()))),
+    let read = from.take(MAX_MANIFEST as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|e| Failure::new(format_args!("{what}: {e}")))?;
+    match bytes.len() > MAX_MANIFEST {
+        true => Err(Failure::new(format_args!("{what} is larger than {MAX_MANIFEST} bytes"))),
+        false => Ok(bytes),
     }
 }
 
