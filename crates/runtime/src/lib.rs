@@ -22,6 +22,7 @@ mod mountinfo;
 pub mod network;
 mod numbers;
 pub mod plan;
+pub mod registry;
 pub mod resctrl;
 pub mod security;
 pub mod spec;

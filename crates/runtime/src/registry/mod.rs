@@ -1,0 +1,3 @@
+//! The register of containers on this machine: what they are made of, and where that is kept.
+
+pub mod rootfs;
