@@ -42,6 +42,7 @@
 //! | `templates` | [`render_template`]: configurations with names that get their values later |
 //! | `convert` | [`import_configs`], [`export_configs`]: `docker run`, Compose, Kubernetes, OCI |
 //! | `registry` | [`load_config_from_registry`], [`save_config_to_registry`]: configurations as OCI artifacts |
+//! | `remote` | [`load_config`]: from a file or a URL, of web servers, registries, Vault, Kubernetes |
 //! | `schema` | [`config_schema`]: the JSON Schema of files |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -77,12 +78,16 @@ pub use convert::{export_configs, import_configs, Dialect, Lost};
 pub use diff::{diff_configs, json_patch, Change};
 pub use document::{Document, Format};
 pub use error::{Error, Kind, Place, Result};
+#[cfg(feature = "remote")]
+pub use loader::{load_config, source_name};
 pub use loader::{load_config_from_env, load_config_from_file, load_config_from_variables, parse_config};
 #[cfg(feature = "registry")]
 pub use loader::{load_config_from_registry, pull_config, ARTIFACT_TYPE};
 #[cfg(feature = "templates")]
 pub use loader::{load_config_from_template, load_values_from_file, render_template};
 pub use loader::{load_document_from_file, read_bytes_from_file, read_text_from_file};
+#[cfg(all(feature = "encryption", feature = "remote"))]
+pub use loader::{load_encrypted_config, load_encrypted_document};
 #[cfg(feature = "encryption")]
 pub use loader::{load_encrypted_config_from_file, load_encrypted_document_from_file, parse_config_beside};
 pub use merge::merge_configs;

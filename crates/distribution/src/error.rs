@@ -51,7 +51,7 @@ impl Error {
     }
 
     /// The same failure with more about it.
-    pub(crate) fn with_cause(self, cause: &str) -> Self {
+    pub fn with_cause(self, cause: &str) -> Self {
         let cause = line(cause);
         if cause.is_empty() { self } else { Self { message: format!("{}: {cause}", self.message), ..self } }
     }

@@ -438,7 +438,9 @@ fn wrong_words_are_named() {
         assert_eq!(place.config(words), answer(status, "", &format!("forgeone: {message}\n")), "{words:?}");
     }
     assert!(place.ok(&["help"]).contains("validate   tell all that is wrong with configurations\n"));
-    assert!(place.ok(&["diff", "--help"]).contains("usage: forgeone config diff [options] <file> <file>\n"));
+    assert!(
+        place.ok(&["diff", "--help"]).contains("usage: forgeone config diff [options] <source> <source>\n")
+    );
 }
 
 /// As it is installed: the door in bin, this program in libexec.

@@ -56,13 +56,23 @@ pub fn load_encrypted_document_from_file(
     config_path: &str,
     identities: &Identities,
 ) -> Result<(Document, Result<Decrypted>)> {
-    let loaded = if identities.is_empty() {
-        load_with(config_path, &NoKeys)
+    load_with(config_path, keys(identities)).map(decrypted)
+}
+
+/// Who decrypts: without identities nobody does, and says so.
+#[cfg(feature = "encryption")]
+pub(super) fn keys(identities: &Identities) -> &dyn Unseal {
+    if identities.is_empty() {
+        &NoKeys
     } else {
-        load_with(config_path, identities)
-    };
-    let (document, config, hidden) = loaded?;
-    Ok((document, config.map(|config| Decrypted { config, hidden })))
+        identities
+    }
+}
+
+/// What was loaded, for who may know what of it was encrypted.
+#[cfg(feature = "encryption")]
+pub(super) fn decrypted((document, config, hidden): Loaded) -> (Document, Result<Decrypted>) {
+    (document, config.map(|config| Decrypted { config, hidden }))
 }
 
 /// As [`load_encrypted_document_from_file`], with this text in the place of the file's: `extends` counts from there.
@@ -81,7 +91,10 @@ pub fn parse_config_beside(
     Ok((document, config.map(|config| Decrypted { config, hidden: std::mem::take(&mut chain.hidden) })))
 }
 
-fn load_with(path: &str, keys: &dyn Unseal) -> Result<(Document, Result<ContainerConfig>, Hidden)> {
+/// A text's tree, what it says, and what of it was encrypted.
+pub(super) type Loaded = (Document, Result<ContainerConfig>, Hidden);
+
+pub(super) fn load_with(path: &str, keys: &dyn Unseal) -> Result<Loaded> {
     let format = Format::of_path(path).map_err(|e| e.during(format_args!("load {path}")))?;
     let mut chain = Chain::new(path, keys);
     let (document, config) = load_file(path, format, &mut chain)?;

@@ -16,9 +16,22 @@ pub const ARTIFACT_TYPE: &str = "application/vnd.forgeone.config.v1+json";
 /// [`Kind::Content`]: what the name stands for is no configuration.
 pub fn load_config_from_registry(registry_url: &str) -> Result<ContainerConfig> {
     let load = |e: Error| e.during(format_args!("load {registry_url}"));
-    let reference = reference(registry_url).map_err(load)?;
-    let client = Client::new(Options::default()).map_err(remote).map_err(load)?;
+    let (client, reference) = asked(registry_url).map_err(load)?;
     pull_config(&client, &reference).map(|(config, _)| config)
+}
+
+/// The text that was saved there.
+#[cfg(feature = "remote")]
+pub(super) fn load_text(registry_url: &str) -> Result<String> {
+    let (client, reference) = asked(registry_url)?;
+    let manifest = client.manifest(&reference).map_err(remote)?;
+    text(&client, &reference, &manifest)
+}
+
+/// Who asks, and what for.
+fn asked(registry_url: &str) -> Result<(Client, Reference)> {
+    let reference = reference(registry_url)?;
+    Ok((Client::new(Options::default()).map_err(remote)?, reference))
 }
 
 /// As [`load_config_from_registry`], by a client with options of its own; also the digest of what was pulled, by which

@@ -194,7 +194,7 @@ impl Response {
     }
 
     /// What the status means, for an answer that isn't what was hoped for.
-    pub(crate) fn failure(&self) -> Error {
+    pub fn failure(&self) -> Error {
         let reason = ureq::http::StatusCode::from_u16(self.status).ok();
         let reason =
             reason.and_then(|status| status.canonical_reason()).map_or(String::new(), |r| format!(" {r}"));

@@ -4,12 +4,12 @@ use super::changed::Colour;
 use super::{keys, print};
 use crate::arguments::Arguments;
 use crate::failure::Failure;
-use forgeone_config::{Change, diff_configs, json_patch, load_encrypted_config_from_file};
+use forgeone_config::{Change, diff_configs, json_patch, load_encrypted_config};
 use serde_json::Value;
 use std::ffi::OsString;
 
 pub(super) const HELP: &str = "\
-diff [options] <file> <file>
+diff [options] <source> <source>
 
 The order of keys, comments and the format of the files don't matter. The exit
 status is 0 if nothing differs, 1 if something does, 2 if it can't be told.
@@ -28,7 +28,7 @@ pub(super) fn run(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
     let colour = Colour::of(&arguments)?;
     let [old, new] = arguments.words() else { return Ok(None) };
     let identities = keys::identities(&arguments)?;
-    let load = |file| load_encrypted_config_from_file(file, &identities);
+    let load = |source| load_encrypted_config(source, &identities);
     let (old, new) = (load(old)?, load(new)?);
     let mut changes = diff_configs(old.config(), new.config())?;
     let secret = |path: &str, value: &Option<Value>| {

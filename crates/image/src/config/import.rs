@@ -5,8 +5,8 @@ use super::{FORMATS, print, quoted, shown};
 use crate::arguments::Arguments;
 use crate::failure::Failure;
 use forgeone_config::{
-    ContainerConfig, Dialect, Lost, export_configs, import_configs, load_config_from_file,
-    read_text_from_file, save_config_to_file,
+    ContainerConfig, Dialect, Lost, export_configs, import_configs, load_config, read_text_from_file,
+    save_config_to_file,
 };
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -27,7 +27,7 @@ options:
 ";
 
 pub(super) const EXPORT: &str = "\
-export --to WHAT <file...>
+export --to WHAT <sources...>
 
 Writes a configuration as others do; several go into one Compose file. What can't
 be said there is listed on standard error, with where it stands.
@@ -85,7 +85,7 @@ pub(super) fn export(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
     let Some(arguments) = Arguments::read(words, &[], &["to"], (1, usize::MAX))? else { return Ok(None) };
     let to = dialect(&arguments, "to")?;
     let configs =
-        arguments.words().iter().map(|file| load_config_from_file(file)).collect::<Result<Vec<_>, _>>()?;
+        arguments.words().iter().map(|source| load_config(source)).collect::<Result<Vec<_>, _>>()?;
     let (text, lost) = export_configs(&configs, to)?;
     print(&text)?;
     tell("export", &lost);

@@ -3,15 +3,13 @@
 use super::{FORMATS, keys, log, print, shown};
 use crate::arguments::Arguments;
 use crate::failure::Failure;
-use forgeone_config::{
-    ContainerConfig, Format, load_encrypted_config_from_file, merge_configs, save_config_to_file,
-};
+use forgeone_config::{ContainerConfig, Format, load_encrypted_config, merge_configs, save_config_to_file};
 use std::ffi::OsString;
 
 pub(super) const HELP: &str = "\
-merge [options] <file> <files...>
+merge [options] <source> <sources...>
 
-What a file has wins over the ones before it; docs/config.md tells how lists are
+What a source has wins over the ones before it; docs/config.md tells how lists are
 joined. The result isn't validated.
 
 options:
@@ -28,8 +26,8 @@ pub(super) fn run(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
     let format = arguments.choice("format", FORMATS)?;
     let identities = keys::identities(&arguments)?;
     let mut merged = ContainerConfig::default();
-    for file in arguments.words() {
-        merged = merge_configs(&merged, load_encrypted_config_from_file(file, &identities)?.config());
+    for source in arguments.words() {
+        merged = merge_configs(&merged, load_encrypted_config(source, &identities)?.config());
     }
     let Some(output) = arguments.values("output").last() else {
         print(&shown(&merged, format)?)?;

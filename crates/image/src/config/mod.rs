@@ -177,7 +177,8 @@ fn overview() -> String {
         text.push_str(&format!("  {:<10} {}\n", command.name, command.about));
     }
     text.push_str(
-        "\n'forgeone config <command> --help' tells more. Files are JSON, YAML or TOML by their extension.\n",
+        "\n'forgeone config <command> --help' tells more. Files are JSON, YAML or TOML by their extension;\n\
+        a source is a file or a URL: https://, oci://, vault:// or k8s://.\n",
     );
     text
 }

@@ -3,12 +3,12 @@
 use super::{FORMATS, print, shown};
 use crate::arguments::Arguments;
 use crate::failure::Failure;
-use forgeone_config::{load_config_from_file, pull_config, push_config};
+use forgeone_config::{load_config, pull_config, push_config};
 use forgeone_distribution::{AuthFiles, Client, Credentials, Options, Reference};
 use std::ffi::OsString;
 
 pub(super) const PUSH: &str = "\
-push [options] <file> <reference>
+push [options] <source> <reference>
 
 The configuration becomes an OCI artifact, registry.example/team/web:1. Its digest
 is printed: by it, the very same is pulled. It isn't validated. Who asks is known
@@ -37,9 +37,9 @@ const SWITCHES: &[&str] = &["plain-http"];
 pub(super) fn push(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
     let read = Arguments::read(words, SWITCHES, &["authfile", "cacert"], (2, 2))?;
     let Some(arguments) = read else { return Ok(None) };
-    let [file, reference] = arguments.words() else { return Ok(None) };
+    let [source, reference] = arguments.words() else { return Ok(None) };
     let (client, reference) = client(&arguments, reference)?;
-    let digest = push_config(&client, &reference, &load_config_from_file(file)?)?;
+    let digest = push_config(&client, &reference, &load_config(source)?)?;
     print(&format!("{digest}\n"))?;
     Ok(Some(0))
 }

@@ -5,16 +5,16 @@ use crate::arguments::Arguments;
 use crate::bounded;
 use crate::failure::Failure;
 use forgeone_config::rules::Rules;
-use forgeone_config::{Document, Finding, Severity, load_encrypted_document_from_file, strict};
+use forgeone_config::{Document, Finding, Severity, load_encrypted_document, source_name, strict};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 
 pub(super) const HELP: &str = "\
-validate [options] <files...>
+validate [options] <sources...>
 
-Each finding is a line: file, line and column, how bad it is, which value, why,
+Each finding is a line: source, line and column, how bad it is, which value, why,
 and the way out. Limits are compared with what this machine has. The exit status
-is 0 if there are only warnings, 1 if there are errors, 2 if a file can't be read.
+is 0 if there are only warnings, 1 if there are errors, 2 if a source can't be read.
 
 options:
       --strict                   warnings are errors
@@ -40,8 +40,9 @@ pub(super) fn run(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
     let identities = keys::identities(&arguments)?;
     let rules: Vec<Rules> = arguments.values("rules").map(Rules::load).collect::<Result<_, _>>()?;
     let (mut text, mut values, mut failed) = (String::new(), Vec::new(), false);
-    for file in arguments.words() {
-        let (document, config) = load_encrypted_document_from_file(file, &identities)?;
+    for source in arguments.words() {
+        let (document, config) = load_encrypted_document(source, &identities)?;
+        let file = source_name(source);
         let config = config?;
         let mut findings = config.check();
         for rules in &rules {
