@@ -28,6 +28,7 @@ pub mod net;
 pub mod process;
 pub mod ptrace;
 pub mod pty;
+pub mod random;
 pub mod rlimit;
 pub mod seccomp;
 pub mod signal;

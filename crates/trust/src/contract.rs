@@ -2,9 +2,10 @@
 //! names issuers or an entropy, until both are checked.
 
 use forgeone_config::ExecMode;
+use serde::{Deserialize, Serialize};
 
 /// What is asked of a container.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ZTAContract {
     /// The policy that it is held to.
     pub runtime_policy_id: String,

@@ -9,7 +9,7 @@ mod contract;
 mod dna;
 
 pub use contract::ZTAContract;
-pub use dna::ContainerDNA;
+pub use dna::{ContainerDNA, fingerprint};
 
 use forgeone_config::{ExecMode, ResourceLimits};
 use std::collections::BTreeMap;

@@ -1,0 +1,53 @@
+//! Removing containers: container.json first, so that what is left of one is never taken for a container.
+
+use super::container::{Container, Removal};
+use super::names::short;
+use super::places::Places;
+use super::record;
+use super::register::Register;
+use crate::client::Client;
+use crate::error::{During, Error, Kind, Result};
+use crate::lifecycle::{Runtime, Status};
+use forgeone_sys::Errno;
+use forgeone_sys::fs::{self, AtFlags};
+
+/// Removes a container.
+pub(super) fn remove(container: &Container, how: Removal) -> Result<()> {
+    let id = container.id();
+    let status = match Runtime::new(container.settings()).state(id) {
+        Ok(listed) => Some(listed.status),
+        Err(e) if e.kind() == Kind::NotFound => None,
+        Err(e) if how.force && e.kind() == Kind::Damaged => None,
+        Err(e) => return Err(e),
+    };
+    let stopped = Status::Stopped.word();
+    if !how.force && status.as_deref().is_some_and(|status| status != stopped) {
+        let name = container.name();
+        let message =
+            format!("container {name:?} is {}; stop it, or use --force", status.unwrap_or_default());
+        return Err(Error::new(Kind::State, message));
+    }
+    let register = Register::open(container.places().clone())?;
+    fs::flock_exclusive(container.fd())?;
+    if container.places().state_root.join(id).exists() {
+        Client::new(container.places().door.clone(), container.settings()).delete(id, true)?;
+    }
+    match fs::unlinkat(container.fd(), record::FILE, AtFlags::empty()) {
+        Err(e) if e.errno() == Errno::NOENT => {}
+        gone => gone.during(|| format!("container {}", short(id)))?,
+    }
+    let mut errors = Vec::new();
+    errors.extend(register.unname(container.name(), id).err());
+    errors.extend(directory(container.places(), id).err());
+    Error::all(errors).map_or(Ok(()), Err)
+}
+
+/// Removes a container's directory, whatever is in it.
+pub(super) fn directory(places: &Places, id: &str) -> Result<()> {
+    let path = places.container(id);
+    match std::fs::remove_dir_all(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Error::new(Kind::System, format!("remove {}: {e}", path.display()))),
+        Ok(()) => Ok(()),
+    }
+}
