@@ -156,9 +156,9 @@ pub(super) fn import(text: &str, losses: &Losses) -> Result<Vec<ContainerConfig>
     }
     line.finish();
     let named = line.service.contains_key("container_name");
-    let file = json!({ "services": { "": compose::doubled(line.service.into()) }, "volumes": compose::doubled(line.volumes.into()) });
+    let file = json!({ "services": { "": line.service }, "volumes": line.volumes });
     let found = Losses::default();
-    let mut configs = compose::import(file, &found)?;
+    let mut configs = compose::services(file, &found)?;
     if !named {
         configs.iter_mut().for_each(|config| config.name = None);
     }
@@ -327,11 +327,10 @@ pub(super) fn export(config: &ContainerConfig, losses: &Losses) -> Result<String
         return Err(Error::new(Kind::Content, "there is no image, which docker run needs"));
     }
     let found = Losses::default();
-    let file = compose::export(std::slice::from_ref(config), &found)?;
+    let file = compose::file(std::slice::from_ref(config), &found)?;
     for lost in found.all() {
         losses.add(lost.path, lost.reason);
     }
-    let file = undoubled(file);
     let services = file["services"].as_object();
     let Some(service) = services.and_then(|services| services.values().next()) else {
         return Ok(String::new());
@@ -396,17 +395,6 @@ pub(super) fn export(config: &ContainerConfig, losses: &Losses) -> Result<String
     last.extend(config.args.iter().flatten().map(|word| quoted(word)));
     lines.push(last.join(" "));
     Ok(lines.join(" \\\n  ") + "\n")
-}
-
-fn undoubled(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(text.replace("$$", "$")),
-        Value::Array(items) => items.into_iter().map(undoubled).collect(),
-        Value::Object(map) => {
-            Value::Object(map.into_iter().map(|(key, value)| (key, undoubled(value))).collect())
-        }
-        other => other,
-    }
 }
 
 /// Items of a list, and names and texts as `NAME=TEXT`; both sides of a limit as `SOFT:HARD`.
