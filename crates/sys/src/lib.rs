@@ -22,6 +22,7 @@ pub mod entry;
 pub mod event;
 pub mod fs;
 pub mod keyring;
+pub mod loop_device;
 pub mod memory;
 pub mod mount;
 pub mod net;
