@@ -9,7 +9,13 @@
 //! | a directory | itself: what is written stays in it; with an upper, overlay |
 //! | a disk image | its file system, through a loop device that goes with the mount; if it is read-only, overlay above it |
 
+mod disk;
+mod mount;
+mod overlay;
+mod upper;
+
 use crate::error::{Error, Kind, Result};
+pub use mount::Mounted;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@
 
 mod cgroup;
 mod fs;
+mod registry;
 
 macro_rules! tests {
     ($($part:ident $module:ident: $($name:ident)*;)*) => {
@@ -43,5 +44,9 @@ fn main() {
             propagation_of_the_root the_host_sees_nothing a_replaced_root_is_noticed;
         fs users: devices_are_bound out_of_reach_is_reached sysfs_is_bound_without_a_network_namespace
             terminal_group_in_a_joined_namespace an_ordinary_user;
+        registry rootfs: layers_are_one_tree_that_is_written_above a_directory_is_written_in_place
+            a_disk_image_is_written_by_one_and_read_by_many a_killed_monitor_leaves_no_loop_device
+            what_is_no_file_system_is_refused_by_name disk_bytes_are_the_most_that_is_written
+            a_users_layers_are_mounted_in_a_user_namespace;
     })
 }

@@ -6,5 +6,5 @@ pub(crate) mod cgroups;
 pub(crate) mod kernel;
 pub(crate) mod mounts;
 pub(crate) mod roots;
-mod support;
+pub(crate) mod support;
 pub(crate) mod users;

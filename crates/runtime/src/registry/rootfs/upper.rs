@@ -1,0 +1,104 @@
+//! Where a container's own changes go: a directory of its own, or a file system of limited size in a file.
+
+use super::mount::make_directory;
+use super::{Disk, Upper, disk};
+use crate::error::{During, Error, Kind, Result};
+use forgeone_sys::fs::{self, Mode, OFlags};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The file, what it is called until it is whole, and where it is mounted.
+const FILE: &str = "disk.img";
+const UNFINISHED: &str = "disk.img.new";
+const POINT: &str = "disk";
+
+/// The smallest file system that is made, in bytes: it has a journal.
+const BYTES_MIN: u64 = 16 << 20;
+
+/// overlayfs' two directories.
+pub(super) struct Places {
+    pub(super) upper: PathBuf,
+    pub(super) work: PathBuf,
+}
+
+impl Upper {
+    /// Makes what has to be there before it is mounted, as far as it is missing.
+    ///
+    /// # Errors
+    /// Too little room is asked for; `mkfs.ext4` is missing or fails; the system's.
+    pub fn prepare(&self) -> Result<()> {
+        let Some(bytes) = self.disk_bytes else { return Ok(()) };
+        let file = self.directory.join(FILE);
+        if file.exists() {
+            return Ok(());
+        }
+        make_file(&self.directory, bytes).during(|| format!("disk_bytes: {bytes}"))
+    }
+}
+
+/// The directories for an overlay above `lowers`, made if they are missing.
+pub(super) fn places(upper: &Upper, lowers: &[PathBuf], mounted: &mut Vec<PathBuf>) -> Result<Places> {
+    let mut directory = upper.directory.clone();
+    if upper.disk_bytes.is_some() {
+        upper.prepare()?;
+        directory.push(POINT);
+        make_directory(&directory, 0o700)?;
+        let file = upper.directory.join(FILE);
+        let disk = Disk { file, offset: 0, size: None, filesystem: "ext4".into(), read_only: false };
+        disk::mount(&disk, &directory, false)?;
+        mounted.push(directory.clone());
+    }
+    let places = Places { upper: directory.join("upper"), work: directory.join("work") };
+    make_directory(&places.work, 0o700)?;
+    if !places.upper.exists() {
+        // Beside, and renamed: what is there has the attributes of what is below.
+        let made = directory.join("upper.new");
+        make_directory(&made, 0o755)?;
+        if let Some(top) = lowers.first() {
+            like(top, &made)?;
+        }
+        fs::renameat(fs::CWD, &made, fs::CWD, &places.upper)?;
+    }
+    Ok(places)
+}
+
+/// Gives a directory the owner and mode of another: the root directory of an overlay is the upper one.
+fn like(from: &Path, to: &Path) -> Result<()> {
+    let found = fs::statat(fs::CWD, from, fs::AtFlags::empty())?;
+    let made = fs::open(to, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
+    fs::fchown(&made, found.st_uid, found.st_gid)?;
+    Ok(fs::fchmod(&made, found.st_mode & 0o7777)?)
+}
+
+/// Makes a sparse file with an empty ext4.
+fn make_file(directory: &Path, bytes: u64) -> Result<()> {
+    if bytes < BYTES_MIN {
+        let message = format!("a file system has {BYTES_MIN} bytes at least");
+        return Err(Error::new(Kind::Config, message));
+    }
+    let (file, made) = (directory.join(FILE), directory.join(UNFINISHED));
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC;
+    let sparse = std::fs::File::from(fs::open(&made, flags, Mode::from_raw_mode(0o600))?);
+    sparse.set_len(bytes).map_err(|e| Error::new(Kind::System, format!("{}: {e}", made.display())))?;
+    let mut command = Command::new("mkfs.ext4");
+    // All of it is the container's: nothing is kept for root, and tables are written when they are needed.
+    command
+        .args(["-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard"])
+        .arg(&made);
+    command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let output = forgeone_sys::process::spawn(&mut command).and_then(|child| child.wait_with_output());
+    let output = output.map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => {
+            let message = "mkfs.ext4 is missing; install e2fsprogs, or leave the limit out";
+            Error::new(Kind::Unsupported, message)
+        }
+        _ => Error::new(Kind::System, format!("mkfs.ext4: {e}")),
+    })?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.lines().next().unwrap_or("it failed without a word").to_owned();
+        return Err(Error::new(Kind::System, format!("mkfs.ext4: {said}")));
+    }
+    Ok(fs::renameat(fs::CWD, &made, fs::CWD, &file)?)
+}

@@ -1,0 +1,3 @@
+//! The register: root file systems of containers.
+
+pub(crate) mod rootfs;
