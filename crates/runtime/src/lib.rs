@@ -18,6 +18,7 @@ pub mod fuzz;
 pub mod json;
 pub mod lifecycle;
 pub mod metrics;
+pub mod monitor;
 mod mountinfo;
 pub mod network;
 mod numbers;

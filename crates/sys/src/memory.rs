@@ -1,4 +1,4 @@
-//! Where memory comes from: set_mempolicy(2).
+//! Where memory comes from, and that it is given back: set_mempolicy(2), malloc_trim(3).
 
 use crate::error::{Fail, Result, check};
 
@@ -18,4 +18,12 @@ pub fn set_mempolicy(mode: u32, nodes: &[usize]) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, pointer, most) })
         .map(drop)
         .fail(|| format!("set_mempolicy({mode:#x}, {nodes:?})"))
+}
+
+/// `malloc_trim(3)`: gives the kernel back what was freed. For a process that has done something large and goes on to be
+/// small for a long time.
+pub fn malloc_trim() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes a number; the C library keeps what is in use.
+    let _ = unsafe { libc::malloc_trim(0) };
 }

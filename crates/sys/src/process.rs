@@ -19,6 +19,6 @@ pub use close::{close_all_but, close_from, close_range_cloexec, close_together};
 pub use exec::{execve, execveat, exit};
 pub use spawn::spawn;
 pub use wait::{
-    Exit, kill, pidfd_getfd, pidfd_inode, pidfd_open, pidfd_send_signal, wait, wait_any_nohang, wait_nohang,
-    wait_with_peak,
+    Exit, kill, pidfd_exit, pidfd_getfd, pidfd_inode, pidfd_open, pidfd_send_signal, wait, wait_any_nohang,
+    wait_nohang, wait_with_peak,
 };

@@ -52,6 +52,23 @@ pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd]) -> Result<()> {
     }
 }
 
+/// Sends one message without waiting; `false` if there is no room for it now.
+///
+/// As [`send`] otherwise.
+pub fn try_send(socket: impl AsFd, bytes: &[u8]) -> Result<bool> {
+    let call = || format!("send({}, {} bytes, MSG_DONTWAIT)", show::fd(&socket), bytes.len());
+    if bytes.is_empty() {
+        return Err(Error::new(call(), Errno::INVAL));
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    match retry(|| rustix::net::send(&socket, bytes, flags)) {
+        Err(Errno::AGAIN | Errno::NOBUFS) => Ok(false),
+        Err(errno) => Err(errno).fail(call),
+        Ok(count) if count == bytes.len() => Ok(true),
+        Ok(_) => Err(Error::new(call(), Errno::IO)),
+    }
+}
+
 /// What [`receive`] got.
 #[derive(Debug)]
 pub struct Message {
@@ -111,9 +128,18 @@ fn check_name(name: &str, call: impl FnOnce() -> String) -> Result<()> {
 /// The address is `/proc/self/fd/N/name`, so that `dir` may have any length of path and is not resolved
 /// again.
 pub fn listen_seqpacket(dir: impl AsFd, name: &str) -> Result<OwnedFd> {
+    listen(dir, name, SocketType::SEQPACKET)
+}
+
+/// The same with a `STREAM` socket.
+pub fn listen_stream(dir: impl AsFd, name: &str) -> Result<OwnedFd> {
+    listen(dir, name, SocketType::STREAM)
+}
+
+fn listen(dir: impl AsFd, name: &str, kind: SocketType) -> Result<OwnedFd> {
     let call = || format!("bind({}, {name:?})", show::fd(&dir));
     check_name(name, call)?;
-    let socket = socket(SocketType::SEQPACKET)?;
+    let socket = socket(kind)?;
     let address = address(&fs::fd_path(&dir).join(name), call)?;
     // The file takes its mode from the socket (unix(7), Linux), so there is no moment in which it has another.
     fs::fchmod(&socket, 0o600)?;

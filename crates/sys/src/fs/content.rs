@@ -56,6 +56,44 @@ pub fn read_up_to(fd: impl AsFd, max: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// `pread(2)`: what is there from `offset` on, as much as the buffer takes; 0 at the end of the file.
+pub fn pread(fd: impl AsFd, buffer: &mut [u8], offset: u64) -> Result<usize> {
+    let length = buffer.len();
+    retry(|| rustix::io::pread(&fd, &mut *buffer, offset))
+        .fail(|| format!("pread({}, {length}, {offset})", show::fd(&fd)))
+}
+
+/// A single `pwrite(2)`; a short write is an error (`EIO`).
+pub fn pwrite_once(fd: impl AsFd, bytes: &[u8], offset: u64) -> Result<()> {
+    let call = || format!("pwrite({}, {} bytes, {offset})", show::fd(&fd), bytes.len());
+    match retry(|| rustix::io::pwrite(&fd, bytes, offset)).fail(call)? {
+        count if count == bytes.len() => Ok(()),
+        count => Err(Error::new(format!("{} = {count}", call()), Errno::IO)),
+    }
+}
+
+/// `ftruncate(2)`.
+pub fn ftruncate(fd: impl AsFd, length: u64) -> Result<()> {
+    retry(|| rustix::fs::ftruncate(&fd, length)).fail(|| format!("ftruncate({}, {length})", show::fd(&fd)))
+}
+
+/// `splice(2)` from a pipe into a file at `offset`, without waiting: how much it was, 0 if nobody has the pipe open for
+/// writing, `None` if there is nothing at the moment. What was moved is in the file and no more in the pipe, whenever
+/// the caller is killed.
+pub fn splice_to_file(pipe: impl AsFd, file: impl AsFd, offset: u64, length: usize) -> Result<Option<usize>> {
+    let flags = rustix::pipe::SpliceFlags::NONBLOCK;
+    let spliced = retry(|| {
+        let mut offset = offset;
+        rustix::pipe::splice(&pipe, None, &file, Some(&mut offset), length, flags)
+    });
+    match spliced {
+        Err(Errno::AGAIN) => Ok(None),
+        moved => moved
+            .map(Some)
+            .fail(|| format!("splice({}, {}, {offset}, {length})", show::fd(&pipe), show::fd(&file))),
+    }
+}
+
 /// `lseek(2)` to the beginning.
 pub fn rewind(fd: impl AsFd) -> Result<()> {
     let sought = rustix::fs::seek(&fd, rustix::fs::SeekFrom::Start(0)).map(drop);

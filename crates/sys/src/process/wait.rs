@@ -92,6 +92,28 @@ pub fn pidfd_inode(fd: impl AsFd) -> Option<u64> {
     rustix::fs::fstat(&fd).ok().filter(|_| is_own).map(|stat| stat.st_ino)
 }
 
+/// How the process behind a pidfd ended (`PIDFD_GET_INFO` with `PIDFD_INFO_EXIT`, Linux 6.15), whosoever child it was;
+/// `None` while it isn't reaped, and on kernels that don't tell.
+pub fn pidfd_exit(fd: impl AsFd) -> Option<Exit> {
+    /// `struct pidfd_info` of the kernel in its first version, 64 bytes.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        mask: u64,
+        cgroup: u64,
+        ids: [u32; 11],
+        exit: i32,
+    }
+    const EXIT: u64 = 1 << 3;
+    /// `_IOWR(0xFF, 11, struct pidfd_info)`.
+    const GET_INFO: libc::Ioctl =
+        (3 << 30 | (size_of::<Info>() as u32) << 16 | 0xff << 8 | 11) as libc::Ioctl;
+    let mut info = Info { mask: EXIT, ..Info::default() };
+    // SAFETY: the request reads and writes as many bytes as its number tells, the size of `info`, which outlives the call.
+    let asked = check(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), GET_INFO, &raw mut info) });
+    (asked.is_ok() && info.mask & EXIT != 0).then(|| Exit::from_wait_status(info.exit))
+}
+
 /// `pidfd_getfd(2)` (Linux 5.6): a copy of the descriptor `number` of the process, which the caller must be allowed to
 /// trace. `EBADF` if it isn't open.
 pub fn pidfd_getfd(fd: impl AsFd, number: i32) -> Result<OwnedFd> {
