@@ -8,7 +8,8 @@
 //! An empty configuration changes nothing, from either side, and it doesn't matter which of three are merged first.
 
 use crate::{
-    ContainerConfig, Device, ExecMode, HealthCheck, Mount, NetworkConfig, Period, PortMapping, PortProtocol,
+    BlkioConfig, ContainerConfig, Device, DeviceRate, ExecMode, HealthCheck, Logging, Mount, NetworkConfig,
+    Period, PortMapping, PortProtocol, PullPolicy,
 };
 use crate::{ResourceLimits, RestartPolicy, Secret, Ulimit, Volume};
 use std::collections::HashMap;
@@ -49,7 +50,7 @@ impl<T: Merge> Merge for Option<T> {
 macro_rules! replaced {
     ($($kind:ty)*) => { $( impl Merge for $kind {} )* };
 }
-replaced!(String Vec<String> bool u64 f64 ExecMode Period RestartPolicy HealthCheck);
+replaced!(String Vec<String> bool u64 i64 f64 ExecMode Period PullPolicy RestartPolicy HealthCheck);
 
 impl<V: Clone> Merge for HashMap<String, V> {
     fn merged(&self, over: &Self) -> Self {
@@ -90,6 +91,7 @@ placed! {
     Volume, &'a str, |volume| &volume.path;
     Device, &'a str, |device| device.target.as_ref().unwrap_or(&device.source);
     Secret, &'a str, |secret| &secret.name;
+    DeviceRate, &'a str, |rate| &rate.path;
     PortMapping, (Option<&'a str>, u16, PortProtocol), |port| (port.host_ip.as_deref(), port.host_port, port.protocol);
 }
 
@@ -115,6 +117,24 @@ impl Merge for ResourceLimits {
             disk_bytes: self.disk_bytes.merged(&over.disk_bytes),
             network_bps: self.network_bps.merged(&over.network_bps),
         }
+    }
+}
+
+impl Merge for BlkioConfig {
+    fn merged(&self, over: &Self) -> Self {
+        Self {
+            weight: self.weight.merged(&over.weight),
+            device_read_bps: self.device_read_bps.merged(&over.device_read_bps),
+            device_write_bps: self.device_write_bps.merged(&over.device_write_bps),
+            device_read_iops: self.device_read_iops.merged(&over.device_read_iops),
+            device_write_iops: self.device_write_iops.merged(&over.device_write_iops),
+        }
+    }
+}
+
+impl Merge for Logging {
+    fn merged(&self, over: &Self) -> Self {
+        Self { driver: self.driver.merged(&over.driver), options: self.options.merged(&over.options) }
     }
 }
 

@@ -33,13 +33,23 @@ const OPTIONS: &[(&str, Option<char>, Shape)] = &[
     ("add-host", None, Item("extra_hosts")),
     ("annotation", None, Item("annotations")),
     ("attach", Some('a'), StartValue),
+    ("blkio-weight", None, Own),
     ("cap-add", None, Item("cap_add")),
     ("cap-drop", None, Item("cap_drop")),
     ("cidfile", None, StartValue),
+    ("cgroupns", None, Text("cgroup")),
+    ("cpu-period", None, Text("cpu_period")),
+    ("cpu-quota", None, Text("cpu_quota")),
+    ("cpu-shares", Some('c'), Text("cpu_shares")),
     ("cpus", None, Text("cpus")),
+    ("cpuset-cpus", None, Text("cpuset")),
     ("detach", Some('d'), Start),
     ("detach-keys", None, StartValue),
     ("device", None, Item("devices")),
+    ("device-read-bps", None, Own),
+    ("device-read-iops", None, Own),
+    ("device-write-bps", None, Own),
+    ("device-write-iops", None, Own),
     ("dns", None, Item("dns")),
     ("dns-search", None, Item("dns_search")),
     ("domainname", None, Text("domainname")),
@@ -58,19 +68,24 @@ const OPTIONS: &[(&str, Option<char>, Shape)] = &[
     ("ip6", None, Own),
     ("ipc", None, Text("ipc")),
     ("label", Some('l'), Item("labels")),
+    ("log-driver", None, Own),
+    ("log-opt", None, Own),
     ("memory", Some('m'), Text("mem_limit")),
+    ("memory-reservation", None, Text("mem_reservation")),
     ("mount", None, Own),
     ("name", None, Text("container_name")),
     ("net", None, Own),
     ("network", None, Own),
     ("no-healthcheck", None, Own),
-    ("oom-kill-disable", None, Lost),
+    ("oom-kill-disable", None, Switch("oom_kill_disable")),
+    ("oom-score-adj", None, Text("oom_score_adj")),
     ("pid", None, Text("pid")),
     ("pids-limit", None, Text("pids_limit")),
     ("privileged", None, Switch("privileged")),
     ("publish", Some('p'), Item("ports")),
     ("publish-all", Some('P'), Lost),
-    ("pull", None, StartValue),
+    ("platform", None, Text("platform")),
+    ("pull", None, Text("pull_policy")),
     ("quiet", Some('q'), Start),
     ("read-only", None, Switch("read_only")),
     ("restart", None, Text("restart")),
@@ -86,37 +101,24 @@ const OPTIONS: &[(&str, Option<char>, Shape)] = &[
     ("tty", Some('t'), Switch("tty")),
     ("ulimit", None, Item("ulimits")),
     ("user", Some('u'), Text("user")),
+    ("userns", None, Text("userns_mode")),
+    ("uts", None, Text("uts")),
     ("volume", Some('v'), Item("volumes")),
     ("workdir", Some('w'), Text("working_dir")),
-    ("blkio-weight", None, LostValue),
     ("cgroup-parent", None, LostValue),
-    ("cgroupns", None, LostValue),
-    ("cpu-period", None, LostValue),
-    ("cpu-quota", None, LostValue),
-    ("cpu-shares", Some('c'), LostValue),
-    ("cpuset-cpus", None, LostValue),
     ("cpuset-mems", None, LostValue),
     ("device-cgroup-rule", None, LostValue),
-    ("device-read-bps", None, LostValue),
-    ("device-write-bps", None, LostValue),
     ("dns-option", None, LostValue),
     ("env-file", None, LostValue),
     ("expose", None, LostValue),
     ("gpus", None, LostValue),
     ("label-file", None, LostValue),
     ("link", None, LostValue),
-    ("log-driver", None, LostValue),
-    ("log-opt", None, LostValue),
     ("mac-address", None, LostValue),
-    ("memory-reservation", None, LostValue),
     ("memory-swap", None, LostValue),
     ("memory-swappiness", None, LostValue),
     ("network-alias", None, LostValue),
-    ("oom-score-adj", None, LostValue),
-    ("platform", None, LostValue),
     ("runtime", None, LostValue),
-    ("userns", None, LostValue),
-    ("uts", None, LostValue),
     ("volume-driver", None, LostValue),
     ("volumes-from", None, LostValue),
 ];
@@ -257,9 +259,32 @@ impl Line<'_> {
                     self.losses.add("--storage-opt", format!("a configuration has nothing like {value:?}"))
                 }
             },
-            _ => self.mount(&value),
+            "mount" => self.mount(&value),
+            _ => self.nested(name, &value),
         }
         Ok(())
+    }
+
+    /// What stands below a key of the service: block devices and the log.
+    fn nested(&mut self, name: &str, value: &str) {
+        let key = if name.starts_with("log-") { "logging" } else { "blkio_config" };
+        let part = self.service.entry(key).or_insert_with(|| json!({}));
+        match name {
+            "log-driver" => part["driver"] = value.into(),
+            "log-opt" => {
+                let (name, value) = value.split_once('=').unwrap_or((value, ""));
+                part["options"][name] = value.into();
+            }
+            "blkio-weight" => part["weight"] = value.into(),
+            _ => {
+                let (path, rate) = value.rsplit_once(':').unwrap_or((value, ""));
+                let item = json!({ "path": path, "rate": rate });
+                match &mut part[name.replace('-', "_")] {
+                    Value::Array(items) => items.push(item),
+                    nothing => *nothing = json!([item]),
+                }
+            }
+        }
     }
 
     /// `type=bind,source=/a,target=/b,readonly`.
@@ -360,6 +385,21 @@ pub(super) fn export(config: &ContainerConfig, losses: &Losses) -> Result<String
             }
             _ => {}
         }
+    }
+    let blkio = &service["blkio_config"];
+    if let Some(weight) = blkio["weight"].as_u64() {
+        say("blkio-weight", &weight.to_string());
+    }
+    for name in ["device-read-bps", "device-read-iops", "device-write-bps", "device-write-iops"] {
+        for rate in blkio[name.replace('-', "_")].as_array().into_iter().flatten() {
+            say(name, &format!("{}:{}", rate["path"].as_str().unwrap_or_default(), rate["rate"]));
+        }
+    }
+    if let Some(driver) = service["logging"]["driver"].as_str() {
+        say("log-driver", driver);
+    }
+    for item in items(service["logging"].get("options")) {
+        say("log-opt", &item);
     }
     for volume in service["volumes"].as_array().into_iter().flatten() {
         say("mount", &mount(volume, &file["volumes"]));

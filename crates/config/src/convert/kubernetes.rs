@@ -1,6 +1,6 @@
 //! Pods of Kubernetes (v1): each container is a configuration, with what the Pod says for all.
 
-use super::compose::lose_own;
+use super::compose::{lose_host, lose_own};
 use super::part::{full, Losses, Part};
 use super::units::quantity;
 use crate::{
@@ -459,6 +459,7 @@ fn export_mounts(config: &ContainerConfig, losses: &Losses) -> (Vec<Value>, Vec<
 /// What a Pod can't say.
 fn lose(config: &ContainerConfig, losses: &Losses) {
     lose_own(config, "", losses);
+    lose_host(config, "a Pod can't say it", losses);
     let network = config.network.clone().unwrap_or_default();
     let foreign =
         |value: &Option<String>| value.as_ref().is_some_and(|value| value != "host" && value != "private");

@@ -1,6 +1,6 @@
 //! `config.json` of the OCI runtime specification: a bundle's, whose root file system is there already.
 
-use super::compose::lose_own;
+use super::compose::{lose_host, lose_own};
 use super::part::{full, Losses, Part};
 use super::units::docker_bytes;
 use crate::{
@@ -323,6 +323,7 @@ fn mounts_of(config: &ContainerConfig) -> Vec<Value> {
 /// What a bundle's configuration can't say.
 fn lose(config: &ContainerConfig, losses: &Losses) {
     lose_own(config, "", losses);
+    lose_host(config, "it isn't carried over", losses);
     let network = config.network.clone().unwrap_or_default();
     let container =
         |value: &Option<String>| value.as_ref().is_some_and(|value| value.starts_with("container:"));

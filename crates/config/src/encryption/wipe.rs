@@ -1,7 +1,8 @@
 //! Overwrites the texts of a configuration.
 
 use crate::sealed::Decrypted;
-use crate::{ContainerConfig, Device, HealthCheck, Mount, NetworkConfig, PortMapping, Secret, Volume};
+use crate::{BlkioConfig, ContainerConfig, Device, DeviceRate, HealthCheck, Logging, Mount, NetworkConfig};
+use crate::{PortMapping, Secret, Volume};
 use std::collections::HashMap;
 use zeroize::Zeroize;
 
@@ -42,7 +43,7 @@ macro_rules! plain {
     ($($kind:ty)*) => { $( impl Wipe for $kind {} )* };
 }
 plain! {
-    bool u64 f64 crate::ExecMode crate::ResourceLimits crate::Period crate::RestartPolicy crate::Ulimit
+    bool u64 i64 f64 crate::ExecMode crate::PullPolicy crate::ResourceLimits crate::Period crate::RestartPolicy crate::Ulimit
 }
 
 macro_rules! texts {
@@ -62,6 +63,9 @@ texts! {
     PortMapping { host_ip }
     NetworkConfig { name ip_address gateway dns dns_search hostname domain_name extra_hosts ports options }
     HealthCheck { test }
+    BlkioConfig { device_read_bps device_write_bps device_read_iops device_write_iops }
+    DeviceRate { path }
+    Logging { driver options }
 }
 
 impl Drop for Decrypted {

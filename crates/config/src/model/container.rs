@@ -2,8 +2,8 @@
 //! ([`FIELDS`]) and merging are made from that list.
 
 use super::sorted;
+use super::{BlkioConfig, Logging, PullPolicy, Secret, Ulimit, Volume};
 use super::{Device, ExecMode, HealthCheck, Mount, NetworkConfig, Period, ResourceLimits, RestartPolicy};
-use super::{Secret, Ulimit, Volume};
 use crate::merge::Merge;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -204,6 +204,35 @@ container_config! {
     nested healthcheck: HealthCheck,
     /// For the engine that `exec_mode` names.
     map("sorted") engine_options: HashMap<String, String>,
+
+    /// Its weight in CPU time beside others: 2 to 262144, 1024 where absent.
+    plain cpu_shares: u64,
+    /// CPU time in each period, in microseconds; `resource_limits.cpu_cores` says the same in another way.
+    plain cpu_quota: u64,
+    /// The period of `cpu_quota`, in microseconds: 1000 to 1000000, 100000 where absent.
+    plain cpu_period: u64,
+    /// The CPUs that it may use, such as `0-3,7`.
+    text cpuset: String,
+    /// Memory that is left to it where there is little, in bytes.
+    plain mem_reservation: u64,
+    /// How likely it is killed where there is no memory: -1000 (never) to 1000.
+    plain oom_score_adj: i64,
+    /// Whether nothing of it is killed when it reaches its limit of memory, so that it waits: cgroup v1 alone can.
+    plain oom_kill_disable: bool,
+    /// What it may do with block devices.
+    nested blkio_config: BlkioConfig,
+    /// Whose users it has: `host` (who it is inside is who it is outside) or `container:NAME`.
+    text userns_mode: String,
+    /// Whose host name it has: `private`, `host` or `container:NAME`.
+    text uts: String,
+    /// Whose view of cgroups it has: `private` or `host`.
+    text cgroup: String,
+    /// For which platform the image is to be: `OS/ARCHITECTURE[/VARIANT]`, this machine's where absent.
+    text platform: String,
+    /// When the image is pulled.
+    enumeration pull_policy: PullPolicy,
+    /// Where its output goes.
+    nested logging: Logging,
 }
 
 /// Makes a [`ContainerConfig`] field by field; a field that is set twice has the last value.

@@ -1,7 +1,8 @@
-//! How a container's program is watched and started again.
+//! How a container's program is watched and started again, and where its output goes.
 
-use super::Period;
+use super::{sorted, Period};
 use serde::{de, Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -24,6 +25,19 @@ pub struct HealthCheck {
     /// How long failures don't count after a start; not at all where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_period: Option<Period>,
+}
+
+/// Where the container's output goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Logging {
+    /// What keeps it; a file of the container's where absent, nothing where it is `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// For the driver: `max-size` and `max-file`.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "sorted")]
+    pub options: Option<HashMap<String, String>>,
 }
 
 /// Whether the program is started again when it has ended.

@@ -1,5 +1,6 @@
 //! What is wrong with a configuration: all of it at once, each with where, what, why and the way out.
 
+mod host;
 mod image;
 mod limits;
 mod mounts;
@@ -35,6 +36,7 @@ pub fn check_config_on(config: &ContainerConfig, host: &Host) -> Vec<Finding> {
         report.within("network", |report| network::check(network, report));
     }
     options::check(config, &mut report);
+    host::check(config, &mut report);
     report.findings()
 }
 

@@ -102,6 +102,18 @@ fn limits() -> impl Strategy<Value = Value> {
     ])
 }
 
+fn blkio() -> impl Strategy<Value = Value> {
+    let rates = || {
+        let rate = (place(), number()).prop_map(|(path, rate)| json!({"path": path, "rate": rate}));
+        vec(rate, 0..3).prop_map(Value::from).boxed()
+    };
+    object(vec![
+        ("weight", number().prop_map(Value::from).boxed()),
+        ("device_read_bps", rates()),
+        ("device_write_iops", rates()),
+    ])
+}
+
 fn healthcheck() -> impl Strategy<Value = Value> {
     let period = || number().prop_map(|millis| format!("{}ms", millis / 2).into()).boxed();
     with(
@@ -115,7 +127,23 @@ fn healthcheck() -> impl Strategy<Value = Value> {
 }
 
 fn field() -> impl Strategy<Value = (&'static str, Value)> {
-    const TEXTS: &[&str] = &["image", "name", "command", "working_dir", "user", "pid", "ipc", "stop_signal"];
+    const TEXTS: &[&str] = &[
+        "image",
+        "name",
+        "command",
+        "working_dir",
+        "user",
+        "pid",
+        "ipc",
+        "stop_signal",
+        "cpuset",
+        "userns_mode",
+        "uts",
+        "cgroup",
+        "platform",
+    ];
+    const NUMBERS: &[&str] =
+        &["shm_size", "pids_limit", "cpu_shares", "cpu_quota", "cpu_period", "mem_reservation"];
     const WORDS: &[&str] = &["args", "trusted_issuers", "group_add", "cap_add", "cap_drop", "security_opt"];
     const MAPS: &[&str] = &["env", "labels", "annotations", "custom", "sysctls", "engine_options"];
     let restart = prop_oneof![Just("no"), Just("always"), Just("unless-stopped"), Just("on-failure:3")];
@@ -153,7 +181,17 @@ fn field() -> impl Strategy<Value = (&'static str, Value)> {
         (Just("restart"), restart.prop_map(Value::from)),
         (Just("stop_grace_period"), number().prop_map(|millis| json!(format!("{}ms", millis / 2)))),
         (proptest::sample::select(&["tty", "init", "read_only"][..]), any::<bool>().prop_map(Value::from)),
-        (proptest::sample::select(&["shm_size", "pids_limit"][..]), number().prop_map(Value::from)),
+        (proptest::sample::select(NUMBERS), number().prop_map(Value::from)),
+        (Just("oom_score_adj"), any::<i64>().prop_map(Value::from)),
+        (Just("blkio_config"), blkio()),
+        (
+            Just("logging"),
+            object(vec![("driver", text().prop_map(Value::from).boxed()), ("options", map().boxed())])
+        ),
+        (
+            Just("pull_policy"),
+            prop_oneof![Just("missing"), Just("always"), Just("never")].prop_map(Value::from)
+        ),
     ]
 }
 

@@ -69,6 +69,20 @@ pids_limit: 100
 ipc: private
 init: true
 stop_signal: SIGINT
+cpu_shares: 512
+cpu_quota: 50000
+cpu_period: 100000
+cpuset: 0-1
+mem_reservation: 1048576
+oom_score_adj: -500
+oom_kill_disable: true
+blkio_config: {weight: 500, device_read_bps: [{path: /dev/sda, rate: 1048576}], device_write_iops: [{path: /dev/sda, rate: 9}]}
+userns_mode: host
+uts: host
+cgroup: private
+platform: linux/arm64
+pull_policy: always
+logging: {driver: file, options: {max-file: '3', max-size: 10m}}
 ";
 
 fn round(config: &ContainerConfig, dialect: Dialect) -> (String, ContainerConfig) {
@@ -167,18 +181,18 @@ fn command_lines_as_people_write_them() {
 fn what_a_command_line_loses_is_named_by_its_option() {
     let line =
         "docker run --gpus all -v /anonymous -p 80 -e TOKEN --pid container:x --ipc shareable --cpus many \
-        -v a:/b:nocopy --log-opt x=y -m 1x nginx";
+        -v a:/b:nocopy --pull sometimes -m 1x nginx";
     let (configs, lost) = import(line, Dialect::DockerRun);
     assert_eq!(configs[0].pid.as_deref(), Some("container:x"));
     assert_eq!(
         lost,
         [
             "--gpus: a configuration has nothing like it",
-            "--log-opt: a configuration has nothing like it",
             "--env[0]: it has no value here: whoever starts it would give one",
             "--cpus: \"many\" is no number of CPUs",
             "--memory: \"1x\" is no size such as 512m",
             "--ipc: \"shareable\" is none of private, host and container:NAME",
+            "--pull: \"sometimes\" is none of missing, always and never",
             "--volume[0]: a volume without a name: give it one",
             "--volume[1]: a configuration has nothing like the option \"nocopy\"",
             "--publish[0]: the host's port would be any: name one",

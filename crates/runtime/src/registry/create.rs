@@ -9,7 +9,7 @@ use super::rootfs::{RootfsPlan, Source};
 use super::{Creation, SourceKind, remove};
 use crate::clock;
 use crate::error::{During, Error, Kind, Result};
-use forgeone_config::{ContainerConfig, ExecMode, Severity, check_config};
+use forgeone_config::{ContainerConfig, ExecMode, PullPolicy, Severity, check_config};
 use forgeone_sys::OwnedFd;
 use forgeone_sys::random;
 use forgeone_trust::{AdmissionRequest, ContainerDNA, Operation, Subject, ZTAContract, admit, fingerprint};
@@ -189,6 +189,8 @@ impl<'r> New<'r> {
         let mut command = Command::new(&places.image_helper);
         command.arg("rootfs").arg("--data-root").arg(&places.data_root).arg("--container").arg(&directory);
         let options = [
+            ("--pull", config.pull_policy.map(PullPolicy::word)),
+            ("--platform", config.platform.as_deref()),
             ("--storage-driver", how.storage_driver.as_deref()),
             ("--type", how.source.map(SourceKind::word)),
         ];

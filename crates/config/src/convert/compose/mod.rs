@@ -1,12 +1,14 @@
 //! Files of the Compose specification: each service is a configuration. `docker run` goes through here, too, since it has
 //! the same nouns.
 
+mod host;
 mod mounts;
 mod network;
 mod service;
 
 use super::part::{full, Losses, Part};
 use crate::{ContainerConfig, Error, Kind, MountType, NetworkConfig, NetworkMode, Result, Secret, Volume};
+pub(super) use host::lose as lose_host;
 use serde_json::{json, Map, Value};
 pub(super) use service::lose_own;
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 
 use super::super::part::{full, scalar, Losses, Part};
 use super::super::units::{docker_bytes, split};
-use super::{mounts, network, sorted, Shared};
+use super::{host, mounts, network, sorted, Shared};
 use crate::{ContainerConfig, Device, HealthCheck, ResourceLimits, Secret, Ulimit};
 use serde_json::{json, Value};
 use std::collections::HashMap;
@@ -41,6 +41,7 @@ pub(super) fn read(name: String, mut part: Part, shared: &Shared) -> ContainerCo
         ..ContainerConfig::default()
     };
     program(&mut part, &mut config);
+    host::read(&mut part, &mut config);
     // After resource_limits, which may say it as well.
     if let Some(pids) = deploy(&mut part, &mut config) {
         config.pids_limit = Some(pids);
@@ -282,6 +283,9 @@ pub(super) fn write(config: &ContainerConfig, prefix: &str, losses: &Losses) -> 
         "volumes": volumes,
         "tmpfs": tmpfs,
     });
+    if let (Value::Object(map), Value::Object(host)) = (&mut service, host::write(config)) {
+        map.extend(host);
+    }
     if let (Some(network), Value::Object(map)) = (&config.network, &mut service) {
         network::write(network, map, prefix, losses);
     }
