@@ -522,6 +522,25 @@ fn import_and_export_translate_and_tell_what_is_lost() {
     assert!(db.contains("image: b\nname: db\n"), "{db}");
     place.ok(&["import", "--from=compose", "--directory", ".", "--format", "json", "compose.yaml"]);
     assert_eq!(place.ok(&["show", "db.json"]), db);
+    let variables = "services: {web: {image: \"a:${TAG:-1}\", user: \"$NAME\"}}";
+    place.write("variables.yaml", variables);
+    place.write("other.env", "TAG=3\nNAME=b");
+    let import =
+        |words: &[&str]| place.config(&[&["import", "--from=compose", "variables.yaml"], words].concat());
+    let unset = "services.web.user: variable NAME isn't set, so that nothing stands in its place";
+    let expected = answer(
+        0,
+        "version: 1\nimage: \"a:1\"\nname: web\nuser: \"\"\n",
+        &format!("forgeone: config import: not carried over: {unset}\n"),
+    );
+    assert_eq!(import(&[]), expected);
+    place.write(".env", "TAG=2\nNAME=a");
+    assert_eq!(import(&[]), answer(0, "version: 1\nimage: \"a:2\"\nname: web\nuser: a\n", ""));
+    assert_eq!(
+        import(&["--env-file=other.env"]),
+        answer(0, "version: 1\nimage: \"a:3\"\nname: web\nuser: b\n", "")
+    );
+    place.write("required.yaml", "services: {a: {image: \"${NONE:?say which}\"}}");
     let several = "there are several: web, db; choose one by --name, or give --directory";
     for (words, message) in [
         (&["import", "--from=compose", "compose.yaml"][..], several),
@@ -535,6 +554,18 @@ fn import_and_export_translate_and_tell_what_is_lost() {
             "option --from: \"compos\" is none of docker-run, compose, kubernetes and oci; did you mean \"compose\"?",
         ),
         (&["import", "--from=compose", "compose.yaml", "x"], "unexpected argument x"),
+        (
+            &["import", "--from=kubernetes", "--env-file=.env", "pod.yaml"],
+            "option --env-file is for --from compose alone",
+        ),
+        (
+            &["import", "--from=compose", "--env-file=none.env", "variables.yaml"],
+            "load none.env: No such file or directory (os error 2)",
+        ),
+        (
+            &["import", "--from=compose", "required.yaml"],
+            "load required.yaml: services.a.image: variable NONE has no value: say which",
+        ),
         (
             &["import", "--from=compose", "--directory=.", "--format=json", "compose.yaml"],
             "save ./web.json: it is there already; move it away",

@@ -5,16 +5,19 @@
 
 mod compose;
 mod docker_run;
+mod env_file;
 mod kubernetes;
 mod oci;
 mod part;
 mod units;
+mod variables;
 
 use crate::document::{write, Document};
 use crate::{ContainerConfig, Error, Format, Kind, Result};
 use part::Losses;
 use serde_json::Value;
 use std::fmt;
+pub use variables::Variables;
 
 /// What others write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,23 +70,31 @@ impl fmt::Display for Lost {
 /// Makes configurations of what others write: one, or one for each service of a Compose file and each container of a Pod.
 ///
 /// ```
-/// use forgeone_config::{import_configs, Dialect};
-/// let (configs, lost) = import_configs("docker run -m 1g --sig-proxy nginx", Dialect::DockerRun)?;
+/// use forgeone_config::{import_configs, Dialect, Variables};
+/// let line = "docker run -m 1g --sig-proxy nginx";
+/// let (configs, lost) = import_configs(line, Dialect::DockerRun, &Variables::default())?;
 /// assert_eq!(configs[0].image, "nginx");
 /// assert_eq!(configs[0].resource_limits.as_ref().and_then(|limits| limits.memory_bytes), Some(1 << 30));
 /// assert_eq!(lost[0].path, "--sig-proxy");
 /// # Ok::<(), forgeone_config::Error>(())
 /// ```
 ///
+/// Variables are a Compose file's, `${TAG}`; nothing else is taken from them. One that isn't set is nothing, and is told
+/// with what was lost.
+///
 /// # Errors
-/// A text that isn't well-formed, or isn't what it is said to be.
-pub fn import_configs(text: &str, from: Dialect) -> Result<(Vec<ContainerConfig>, Vec<Lost>)> {
+/// A text that isn't well-formed, or isn't what it is said to be; a variable that has to be set, `${TAG:?}`, and isn't.
+pub fn import_configs(
+    text: &str,
+    from: Dialect,
+    variables: &Variables,
+) -> Result<(Vec<ContainerConfig>, Vec<Lost>)> {
     let losses = Losses::default();
     let configs = match from {
         Dialect::DockerRun => docker_run::import(text, &losses)?,
-        Dialect::Compose => compose::import(tree(text, Format::Yaml)?, &losses)?,
-        Dialect::Kubernetes => kubernetes::import(tree(text, Format::Yaml)?, &losses)?,
-        Dialect::Oci => vec![oci::import(tree(text, Format::Json)?, &losses)?],
+        Dialect::Compose => compose::import(merged(text)?, variables, &losses)?,
+        Dialect::Kubernetes => kubernetes::import(merged(text)?, &losses)?,
+        Dialect::Oci => vec![oci::import(Document::parse(text, Format::Json)?.decode()?, &losses)?],
     };
     Ok((configs, losses.all()))
 }
@@ -106,6 +117,7 @@ pub fn export_configs(configs: &[ContainerConfig], to: Dialect) -> Result<(Strin
     Ok((text, losses.all()))
 }
 
-fn tree(text: &str, format: Format) -> Result<Value> {
-    Document::parse(text, format).and_then(|document| document.decode())
+/// The tree of a YAML text; Compose and kubectl merge what `<<` names.
+fn merged(text: &str) -> Result<Value> {
+    Document::parse_merging(text).and_then(|document| document.decode())
 }

@@ -116,20 +116,32 @@ impl Document {
     /// What isn't well-formed, has a key twice, or is too large or too deep; with its place. A format that was left out
     /// of this build.
     pub fn parse(text: &str, format: Format) -> Result<Self> {
+        Self::read(
+            text,
+            match format {
+                Format::Json => json::read,
+                #[cfg(feature = "yaml")]
+                Format::Yaml => yaml::read,
+                #[cfg(feature = "toml")]
+                Format::Toml => toml::read,
+                #[allow(unreachable_patterns, reason = "reachable if a format is left out")]
+                _ => return Err(left_out(format)),
+            },
+        )
+    }
+
+    /// As [`Document::parse`] others' YAML, in which `<<` merges.
+    #[cfg(feature = "convert")]
+    pub(crate) fn parse_merging(text: &str) -> Result<Self> {
+        Self::read(text, yaml::read_merging)
+    }
+
+    fn read(text: &str, read: fn(&str) -> Result<Node, Fault>) -> Result<Self> {
         if text.len() > MAX_BYTES {
             return Err(Error::new(Kind::Syntax, format!("it has more than {} MiB", MAX_BYTES >> 20)));
         }
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let read = match format {
-            Format::Json => json::read(text),
-            #[cfg(feature = "yaml")]
-            Format::Yaml => yaml::read(text),
-            #[cfg(feature = "toml")]
-            Format::Toml => toml::read(text),
-            #[allow(unreachable_patterns, reason = "reachable if a format is left out")]
-            _ => return Err(left_out(format)),
-        };
-        match read {
+        match read(text) {
             Ok(root) => Ok(Self { text: text.to_owned(), root, hidden: Hidden::default() }),
             Err(fault) => Err(located(text, fault)),
         }
@@ -322,9 +334,15 @@ struct Keys(std::collections::HashSet<String>);
 
 impl Keys {
     fn add(&mut self, key: &str, at: usize) -> Result<(), Fault> {
-        if self.0.insert(key.to_owned()) {
-            return Ok(());
+        if self.is_new(key) {
+            Ok(())
+        } else {
+            Err(Fault::duplicate(at, key))
         }
-        Err(Fault::duplicate(at, key))
+    }
+
+    /// Adds a key, unless it is there.
+    fn is_new(&mut self, key: &str) -> bool {
+        self.0.insert(key.to_owned())
     }
 }

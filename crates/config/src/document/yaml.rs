@@ -1,5 +1,6 @@
 //! The YAML reader: YAML 1.2 with the core schema, one document. Keys are strings. Aliases are copied within the budget
-//! of values; `<<` and tags of one's own are refused, since YAML 1.2 has no merging and a tag would change meanings.
+//! of values; tags of one's own are refused, since they would change meanings, and so is `<<`, since YAML 1.2 has no
+//! merging, unless who wrote the text counts on it.
 
 use super::{Budget, Entry, Fault, Keys, Node, Value};
 use granit_parser::{Event, Parser, ScalarStyle, Span};
@@ -8,21 +9,14 @@ use std::ops::Range;
 
 /// Reads a text that is one YAML document.
 pub(super) fn read(text: &str) -> Result<Node, Fault> {
-    let mut reader = Reader::new(text);
-    let mut root = None;
-    loop {
-        let (event, span) = reader.next()?;
-        let at = span.start;
-        match event {
-            Event::StreamEnd => break,
-            Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
-            event if root.is_none() => root = Some(reader.node(event, span)?),
-            _ => return Err(Fault::syntax(at, "a second document; a configuration is one")),
-        }
-    }
-    // An empty text is an empty configuration, as an empty object is.
-    let nothing = || Node { at: 0, end: 0, value: Value::Map(Vec::new()) };
-    Ok(root.filter(|root| !matches!(root.value, Value::Null)).unwrap_or_else(nothing))
+    Reader::new(text, false).document()
+}
+
+/// The same of others' texts, in which `<<: *anchor` and `<<: [*a, *b]` merge as YAML 1.1 has it
+/// (<https://yaml.org/type/merge.html>): what an object says itself wins, then what comes first.
+#[cfg(feature = "convert")]
+pub(super) fn read_merging(text: &str) -> Result<Node, Fault> {
+    Reader::new(text, true).document()
 }
 
 struct Reader<'a> {
@@ -30,11 +24,30 @@ struct Reader<'a> {
     events: Parser<'a, granit_parser::StrInput<'a>>,
     anchors: HashMap<usize, Node>,
     budget: Budget,
+    merging: bool,
 }
 
 impl<'a> Reader<'a> {
-    fn new(text: &'a str) -> Self {
-        Self { text, events: Parser::new_from_str(text), anchors: HashMap::new(), budget: Budget::default() }
+    fn new(text: &'a str, merging: bool) -> Self {
+        let (events, budget) = (Parser::new_from_str(text), Budget::default());
+        Self { text, events, anchors: HashMap::new(), budget, merging }
+    }
+
+    fn document(mut self) -> Result<Node, Fault> {
+        let mut root = None;
+        loop {
+            let (event, span) = self.next()?;
+            let at = span.start;
+            match event {
+                Event::StreamEnd => break,
+                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
+                event if root.is_none() => root = Some(self.node(event, span)?),
+                _ => return Err(Fault::syntax(at, "a second document; a configuration is one")),
+            }
+        }
+        // An empty text is an empty configuration, as an empty object is.
+        let nothing = || Node { at: 0, end: 0, value: Value::Map(Vec::new()) };
+        Ok(root.filter(|root| !matches!(root.value, Value::Null)).unwrap_or_else(nothing))
     }
 
     /// The next event, and where it stands.
@@ -121,11 +134,17 @@ impl<'a> Reader<'a> {
 
     fn map(&mut self, at: usize) -> Result<Value, Fault> {
         self.budget.enter(at)?;
-        let (mut entries, mut keys) = (Vec::new(), Keys::default());
+        let (mut entries, mut merged, mut keys) = (Vec::new(), Vec::new(), Keys::default());
         loop {
             let (key, at) = match self.next()? {
                 (Event::MappingEnd, _) => break,
                 (Event::Scalar(key, ScalarStyle::Plain, ..), Range { start: at, .. }) if key == "<<" => {
+                    if self.merging {
+                        keys.add(&key, at)?;
+                        let (event, span) = self.next()?;
+                        merged = to_merge(self.node(event, span)?)?;
+                        continue;
+                    }
                     let message = "<< is no merging in YAML 1.2; a second file is for that";
                     return Err(Fault::syntax(at, message));
                 }
@@ -138,8 +157,28 @@ impl<'a> Reader<'a> {
             let (event, span) = self.next()?;
             entries.push(Entry { key, at, node: self.node(event, span)? });
         }
+        entries.extend(merged.into_iter().filter(|entry: &Entry| keys.is_new(&entry.key)));
         self.budget.leave();
         Ok(Value::Map(entries))
+    }
+}
+
+/// What an object is to be merged with, by precedence.
+fn to_merge(node: Node) -> Result<Vec<Entry>, Fault> {
+    let wrong = |at| Err(Fault::syntax(at, "<< takes an object, or a list of objects"));
+    match node.value {
+        Value::Map(entries) => Ok(entries),
+        Value::List(items) => {
+            let mut merged = Vec::new();
+            for item in items {
+                match item.value {
+                    Value::Map(entries) => merged.extend(entries),
+                    _ => return wrong(item.at),
+                }
+            }
+            Ok(merged)
+        }
+        _ => wrong(node.at),
     }
 }
 

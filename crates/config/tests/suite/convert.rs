@@ -1,13 +1,15 @@
 //! What others write, and back: what is carried over is the same again, what isn't is said.
 
-use forgeone_config::{export_configs, import_configs, parse_config, ContainerConfig, Dialect, Format, Lost};
+use forgeone_config::{
+    export_configs, import_configs, parse_config, ContainerConfig, Dialect, Format, Lost, Variables,
+};
 
 fn yaml(text: &str) -> ContainerConfig {
     parse_config(text, Format::Yaml).unwrap()
 }
 
 fn import(text: &str, from: Dialect) -> (Vec<ContainerConfig>, Vec<String>) {
-    let (configs, lost) = import_configs(text, from).unwrap();
+    let (configs, lost) = import_configs(text, from, &Variables::default()).unwrap();
     (configs, lost.iter().map(Lost::to_string).collect())
 }
 
@@ -210,7 +212,11 @@ fn what_a_command_line_loses_is_named_by_its_option() {
         ("docker run 'a", "the command line: a ' isn't closed"),
         ("docker run a | b", "the command line: | is for a shell; give one command alone"),
     ] {
-        assert_eq!(import_configs(line, Dialect::DockerRun).unwrap_err().to_string(), error, "{line}");
+        assert_eq!(
+            import_configs(line, Dialect::DockerRun, &Variables::default()).unwrap_err().to_string(),
+            error,
+            "{line}"
+        );
     }
 }
 
@@ -250,7 +256,9 @@ networks: {front: {}, back: {driver: overlay}}
         network: {mode: custom, name: front, ip_address: 10.0.0.2, ports: [{host_port: 8080, container_port: 80}, \
         {host_port: 8443, container_port: 443}]}",
     );
-    let db = yaml("image: 'postgres:${TAG}'\nname: database\nulimits: {nproc: {soft: 10, hard: 10}}\nnetwork: {mode: bridge}");
+    let db = yaml(
+        "image: 'postgres:'\nname: database\nulimits: {nproc: {soft: 10, hard: 10}}\nnetwork: {mode: bridge}",
+    );
     assert_eq!(configs, [web, db]);
     let mut lost = lost;
     lost.sort();
@@ -260,8 +268,7 @@ networks: {front: {}, back: {driver: overlay}}
         [
             format!("name: {nothing}"),
             format!("networks.back.driver: {nothing}"),
-            "services.db.image: its variables stay as they are: fill them in (docker compose config does)"
-                .to_owned(),
+            "services.db.image: variable TAG isn't set, so that nothing stands in its place".to_owned(),
             "services.db.network_mode: \"service:web\" is none of bridge, host, none, container:NAME"
                 .to_owned(),
             format!("services.web.build: {nothing}"),
@@ -328,7 +335,9 @@ spec:
     ] {
         assert!(paths.contains(&path), "{path} isn't among {lost:#?}");
     }
-    let error = import_configs("kind: Deployment", Dialect::Kubernetes).unwrap_err().to_string();
+    let error = import_configs("kind: Deployment", Dialect::Kubernetes, &Variables::default())
+        .unwrap_err()
+        .to_string();
     assert_eq!(error, "it is Deployment, not a Pod; give the Pod itself");
 }
 
@@ -368,7 +377,7 @@ fn what_isnt_what_it_is_said_to_be_is_refused() {
         ("{", Dialect::Oci, ""),
         ("a: 1\na: 2", Dialect::Compose, "key \"a\" stands here a second time"),
     ] {
-        let error = import_configs(text, dialect).unwrap_err().to_string();
+        let error = import_configs(text, dialect, &Variables::default()).unwrap_err().to_string();
         assert!(error.contains(cause), "{error}");
     }
     // Wrong types everywhere: nothing panics, all of it is told.

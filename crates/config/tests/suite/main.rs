@@ -5,6 +5,7 @@
 mod arbitrary;
 mod audit;
 mod bases;
+mod compose;
 mod convert;
 mod diff;
 mod encryption;

@@ -5,8 +5,8 @@ use super::{FORMATS, print, quoted, shown};
 use crate::arguments::Arguments;
 use crate::failure::Failure;
 use forgeone_config::{
-    ContainerConfig, Dialect, Lost, export_configs, import_configs, load_config, read_text_from_file,
-    save_config_to_file,
+    ContainerConfig, Dialect, Lost, Variables, export_configs, import_configs, load_config,
+    read_text_from_file, save_config_to_file,
 };
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -23,6 +23,8 @@ options:
       --from WHAT                docker-run, compose, kubernetes or oci
       --name NAME                the service or container, if there are several
       --directory DIRECTORY      write each to NAME.FORMAT there, instead
+      --env-file FILE            variables of a Compose file below those of the
+                                 environment; several times (.env beside it)
       --format FORMAT            yaml, json, toml or env (yaml)
 ";
 
@@ -40,7 +42,8 @@ options:
 const MAX_BYTES: u64 = 4 << 20;
 
 pub(super) fn import(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
-    let read = Arguments::read(words, &[], &["from", "name", "directory", "format"], (1, usize::MAX))?;
+    let read =
+        Arguments::read(words, &[], &["from", "name", "directory", "env-file", "format"], (1, usize::MAX))?;
     let Some(arguments) = read else { return Ok(None) };
     let from = dialect(&arguments, "from")?;
     let format = arguments.choice("format", FORMATS)?;
@@ -54,7 +57,11 @@ pub(super) fn import(words: Vec<OsString>) -> Result<Option<u8>, Failure> {
         }
         [] => return Ok(None),
     };
-    let (configs, lost) = import_configs(&text, from)?;
+    let imported = import_configs(&text, from, &variables(&arguments, from)?);
+    let (configs, lost) = imported.map_err(|e| match arguments.words() {
+        [file] => Failure::from(e).during(format_args!("load {file}")),
+        _ => Failure::from(e),
+    })?;
     let named = |config: &ContainerConfig| config.name.clone().unwrap_or_else(|| "container".to_owned());
     if let Some(directory) = arguments.values("directory").last() {
         for config in &configs {
@@ -98,6 +105,27 @@ fn dialect(arguments: &Arguments, option: &str) -> Result<Dialect, Failure> {
         || Failure::new(format_args!("--{option} is missing: docker-run, compose, kubernetes or oci"));
     Dialect::named(name.ok_or_else(missing)?)
         .map_err(|e| Failure::from(e).during(format_args!("option --{option}")))
+}
+
+/// What a Compose file's variables stand for: the environment has it, or files named by an option, or `.env` beside it.
+fn variables(arguments: &Arguments, from: Dialect) -> Result<Variables, Failure> {
+    let mut files: Vec<_> = arguments.values("env-file").map(str::to_owned).collect();
+    if from != Dialect::Compose {
+        return match files.is_empty() {
+            true => Ok(Variables::default()),
+            false => Err(Failure::new("option --env-file is for --from compose alone")),
+        };
+    }
+    if files.is_empty() {
+        let file = arguments.words().first().filter(|file| *file != "-");
+        let beside = file.and_then(|file| Path::new(file).parent()).unwrap_or(Path::new("")).join(".env");
+        files.extend(beside.exists().then(|| beside.to_string_lossy().into_owned()));
+    }
+    let mut variables = Variables::of_process();
+    for file in files {
+        variables.add_file(&file)?;
+    }
+    Ok(variables)
 }
 
 fn text(file: &str) -> Result<String, Failure> {

@@ -7,6 +7,7 @@ mod network;
 mod service;
 
 use super::part::{full, Losses, Part};
+use super::variables::Variables;
 use crate::{ContainerConfig, Error, Kind, MountType, NetworkConfig, NetworkMode, Result, Secret, Volume};
 pub(super) use host::lose as lose_host;
 use serde_json::{json, Map, Value};
@@ -21,8 +22,16 @@ struct Shared {
 }
 
 /// The services of a file, in order.
-pub(super) fn import(tree: Value, losses: &Losses) -> Result<Vec<ContainerConfig>> {
-    services(dollars(tree, "", losses), losses)
+pub(super) fn import(
+    mut tree: Value,
+    variables: &Variables,
+    losses: &Losses,
+) -> Result<Vec<ContainerConfig>> {
+    if let Value::Object(file) = &mut tree {
+        // Compose reads nothing there; what is used of it stands where its anchors are.
+        file.retain(|key, _| !key.starts_with("x-"));
+    }
+    services(variables.fill(tree, losses)?, losses)
 }
 
 /// The same of a tree in which `$` is no more than that.
@@ -41,32 +50,6 @@ pub(super) fn services(tree: Value, losses: &Losses) -> Result<Vec<ContainerConf
     }
     let services = file.named("services").into_iter();
     Ok(services.map(|(name, service)| service::read(name, service, &shared)).collect())
-}
-
-/// What Compose writes as `$$` is `$`; a variable stays as it is.
-fn dollars(value: Value, path: &str, losses: &Losses) -> Value {
-    match value {
-        Value::String(text) => {
-            let plain = text.replace("$$", "");
-            if plain.contains('$') {
-                losses.add(path, "its variables stay as they are: fill them in (docker compose config does)");
-            }
-            Value::String(text.replace("$$", "$"))
-        }
-        Value::Array(items) => {
-            let items = items.into_iter().enumerate();
-            items.map(|(at, item)| dollars(item, &format!("{path}[{at}]"), losses)).collect()
-        }
-        Value::Object(map) => {
-            let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
-            let item = |(key, item)| {
-                let item = dollars(item, &format!("{prefix}{key}"), losses);
-                (key, item)
-            };
-            Value::Object(map.into_iter().map(item).collect())
-        }
-        other => other,
-    }
 }
 
 fn shared(file: &mut Part) -> Shared {
