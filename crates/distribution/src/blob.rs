@@ -14,7 +14,7 @@ const PIECE: usize = 64 << 10;
 struct Coming<'a> {
     descriptor: &'a Descriptor,
     hasher: Hasher,
-    /// How much was written.
+    /// How much was written, or known before.
     written: u64,
     out: &'a mut dyn Write,
 }
@@ -25,22 +25,41 @@ impl Client {
     /// # Errors
     /// [`Kind::NotFound`]; another digest or size than the descriptor's; a writer that fails; what any request may end with.
     pub fn blob(&self, repository: &Repository, descriptor: &Descriptor, out: &mut dyn Write) -> Result<()> {
+        self.rest_of_blob(repository, descriptor, &mut std::io::empty(), out)
+    }
+
+    /// Pulls what is missing of a blob whose beginning came before: `known` has that, and is read to its end. What was
+    /// written stays good if the failure is [`Kind::Unavailable`]; otherwise it is to be thrown away, and what was known.
+    ///
+    /// # Errors
+    /// As [`Client::blob`]; a beginning that can't be read or isn't one.
+    pub fn rest_of_blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        known: &mut dyn Read,
+        out: &mut dyn Write,
+    ) -> Result<()> {
         let hasher = Hasher::new(descriptor.digest.algorithm());
         let mut coming = Coming { descriptor, hasher, written: 0, out };
-        let digest = &descriptor.digest;
-        let (mut attempt, mut before) = (0, 0);
-        let outcome = loop {
-            let Err(error) = self.part_of_blob(repository, &mut coming) else { break Ok(()) };
+        let outcome = coming.know(known).and_then(|()| self.missing_parts(repository, &mut coming));
+        let whole = outcome.and_then(|()| coming.verify());
+        whole.map_err(|e| e.during(format_args!("pull {repository}@{}", descriptor.digest)))
+    }
+
+    /// As many requests as it takes.
+    fn missing_parts(&self, repository: &Repository, coming: &mut Coming) -> Result<()> {
+        let (mut attempt, mut before) = (0, coming.written);
+        while coming.written < coming.descriptor.size {
+            let Err(error) = self.part_of_blob(repository, coming) else { break };
             // What made progress counts as a new start.
             attempt = if coming.written > before { 1 } else { attempt + 1 };
             before = coming.written;
             if !error.is_transient() || !self.patience().wait(attempt, None) {
-                break Err(error);
+                return Err(error);
             }
-        };
-        outcome
-            .and_then(|()| coming.verify())
-            .map_err(|e| e.during(format_args!("pull {repository}@{digest}")))
+        }
+        Ok(())
     }
 
     /// One request for what is missing yet.
@@ -91,6 +110,23 @@ impl Client {
 }
 
 impl Coming<'_> {
+    /// Takes in what came before.
+    fn know(&mut self, known: &mut dyn Read) -> Result<()> {
+        let mut buffer = vec![0; PIECE];
+        loop {
+            let system = |e| Error::new(Kind::System, format_args!("read what came before: {e}"));
+            let length = known.read(&mut buffer).map_err(system)?;
+            self.written += length as u64;
+            if length == 0 {
+                return Ok(());
+            }
+            if self.written > self.descriptor.size {
+                return Err(self.wrong_size("more"));
+            }
+            self.hasher.update(&buffer[..length]);
+        }
+    }
+
     /// Takes a body; its first `skip` bytes were written before.
     fn take(&mut self, body: &mut impl Read, mut skip: u64) -> Result<()> {
         let mut buffer = vec![0; PIECE];

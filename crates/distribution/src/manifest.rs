@@ -140,12 +140,12 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Of these bytes, which claim to be of this type.
+    /// Of these bytes, which have this digest and claim to be of this type.
     ///
     /// # Errors
     /// No manifest of a known type; one that says that it is of another type, or that could be taken for another one
     /// (CVE-2021-41190).
-    fn parse(media_type: &str, digest: Digest, bytes: Vec<u8>) -> Result<Self> {
+    pub fn parse(media_type: &str, digest: Digest, bytes: Vec<u8>) -> Result<Self> {
         let wrong = |reason: String| Error::new(Kind::Content, reason);
         let index = match media_type {
             MANIFEST | DOCKER_MANIFEST => false,

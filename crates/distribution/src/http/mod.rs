@@ -232,6 +232,11 @@ impl Http {
         &self.patience
     }
 
+    /// Whether any certificate will do.
+    pub(crate) fn trusts_anybody(&self) -> bool {
+        self.trust.anybody
+    }
+
     /// Sends a request, again where that may help, and follows redirects. What has a body is sent from its beginning.
     ///
     /// # Errors

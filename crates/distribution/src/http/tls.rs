@@ -37,6 +37,8 @@ pub struct Trust {
     pub identity_pem: Option<(Vec<u8>, crate::Secret)>,
     /// Directories with a directory for each host, as `/etc/containers/certs.d`.
     pub directories: Vec<PathBuf>,
+    /// Whether any certificate will do, also none: a registry that doesn't know TLS is spoken with in plain HTTP.
+    pub anybody: bool,
 }
 
 impl Trust {
@@ -68,6 +70,7 @@ impl Trust {
             .unversioned_rustls_crypto_provider(provider())
             .root_certs(RootCerts::from(roots))
             .client_cert(identity)
+            .disable_verification(self.anybody)
             .build())
     }
 }
