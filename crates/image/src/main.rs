@@ -10,6 +10,9 @@ mod failure;
 mod image;
 mod images;
 mod load;
+mod parallel;
+mod pull;
+mod remote;
 mod store;
 mod unpack;
 

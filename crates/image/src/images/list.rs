@@ -124,7 +124,7 @@ fn ago(seconds: i64) -> String {
 }
 
 /// `7.81MB`, as Docker says it: three digits, by thousands.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let (mut value, mut unit) = (bytes as f64, "B");
     for larger in ["kB", "MB", "GB", "TB"] {
         if value < 999.5 {

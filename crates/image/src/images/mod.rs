@@ -1,6 +1,7 @@
-//! The commands for images: `load`, `images`, `tag`, `rmi`.
+//! The commands for images: `pull`, `load`, `images`, `tag`, `rmi`.
 
 mod list;
+mod pull;
 
 use crate::arguments::Arguments;
 use crate::config::print;
@@ -12,6 +13,8 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+pub(crate) use list::size;
+
 /// A command.
 struct Command {
     name: &'static str,
@@ -22,6 +25,7 @@ struct Command {
 const COMMANDS: &[Command] = &[
     Command { name: "images", run: images },
     Command { name: "load", run: load },
+    Command { name: "pull", run: pull::pull },
     Command { name: "rmi", run: rmi },
     Command { name: "tag", run: tag },
 ];
@@ -39,6 +43,8 @@ pub(crate) fn run(name: &OsStr, words: Vec<OsString>) -> Result<u8, Failure> {
     match (command.run)(words) {
         Ok(Some(())) => Ok(0),
         Ok(None) => Err(Failure::new(format_args!("see 'forgeone help {}'", command.name))),
+        // Who speaks with a registry says what for.
+        Err(failure) if failure.to_string().starts_with(&format!("{} ", command.name)) => Err(failure),
         Err(failure) => Err(failure.during(command.name)),
     }
 }

@@ -2,15 +2,12 @@
 
 use super::Source;
 use crate::failure::Failure;
-use crate::image::for_host;
+use crate::image::{DEPTH_MAX, for_platform, host, parts};
 use crate::store::{Store, read_document};
-use forgeone_distribution::{Content, Descriptor, Reference, media_type};
+use forgeone_distribution::{Content, Descriptor, Manifest, Reference};
 
 /// What may name an image in `index.json`: a whole name, or, by the specification, often a tag alone.
 const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
-
-/// How deep indexes may name indexes.
-const DEPTH_MAX: u32 = 4;
 
 /// Copies all images' blobs into the store; their manifests and names.
 pub(super) fn images(source: &Source, store: &Store) -> Result<Vec<(Descriptor, Vec<Reference>)>, Failure> {
@@ -30,19 +27,20 @@ pub(super) fn images(source: &Source, store: &Store) -> Result<Vec<(Descriptor, 
 
 /// Copies one image's blobs, of an index the one for this machine; its manifest.
 fn image(source: &Source, store: &Store, found: &Descriptor, depth: u32) -> Result<Descriptor, Failure> {
-    let what = format!("manifest {}", found.digest);
+    let during = |failure: Failure| failure.during(format_args!("manifest {}", found.digest));
     copy(source, store, found)?;
-    let manifest = content(&store.document(&found.digest)?, &what)?;
-    match found.media_type.as_str() {
-        media_type::INDEX | media_type::DOCKER_LIST if depth < DEPTH_MAX => {
-            let manifests = manifest.manifests.unwrap_or_default();
-            let here = for_host(&manifests).map_err(|failure| failure.during(&what))?;
-            return image(source, store, here, depth + 1);
+    let manifest = store.document(&found.digest)?;
+    let manifest = Manifest::parse(&found.media_type, found.digest.clone(), manifest);
+    let manifest = manifest.map_err(|e| during(Failure::new(e)))?;
+    if let Some(manifests) = &manifest.content().manifests {
+        if depth == DEPTH_MAX {
+            return Err(during(Failure::new(format_args!("more than {DEPTH_MAX} indexes name each other"))));
         }
-        media_type::MANIFEST | media_type::DOCKER_MANIFEST => {}
-        other => return Err(Failure::new(format_args!("{what}: {other:?} is no image's media type"))),
+        let here = for_platform(manifests, &host()).map_err(during)?;
+        return image(source, store, here, depth + 1);
     }
-    for blob in manifest.config.iter().chain(manifest.layers.iter().flatten()) {
+    let (config, layers) = parts(manifest.content()).map_err(during)?;
+    for blob in layers.iter().chain([config]) {
         copy(source, store, blob)?;
     }
     Ok(Descriptor::new(&found.media_type, found.digest.clone(), found.size))

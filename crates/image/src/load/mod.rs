@@ -12,7 +12,7 @@ mod docker;
 mod layout;
 
 use crate::failure::Failure;
-use crate::image::Config;
+use crate::image::{self, Config};
 use crate::store::Store;
 use archive::Source;
 use forgeone_distribution::{Content, Descriptor, Reference};
@@ -43,13 +43,13 @@ fn take(store: &Store, from: &Path) -> Result<Vec<String>, Failure> {
 
 /// Unpacks an image whose blobs are in the store, and gives it its names.
 fn keep(store: &Store, manifest: &Descriptor, names: &[Reference]) -> Result<Vec<String>, Failure> {
-    let image = |failure: Failure| failure.during(format_args!("image {}", manifest.digest));
+    let during = |failure: Failure| failure.during(format_args!("image {}", manifest.digest));
     let content: Content = serde_json::from_slice(&store.document(&manifest.digest)?)
-        .map_err(|e| image(Failure::new(format_args!("it is no manifest: {e}"))))?;
-    let config = content.config.as_ref().ok_or_else(|| image(Failure::new("it has no config")))?;
-    let config = Config::parse(&store.document(&config.digest)?).map_err(image)?;
-    let layers = config.check(&content).map_err(image)?;
-    let unpacked = store.unpack(layers, &config).map_err(image)?;
+        .map_err(|e| during(Failure::new(format_args!("it is no manifest: {e}"))))?;
+    let (config, layers) = image::parts(&content).map_err(during)?;
+    let config = Config::parse(&store.document(&config.digest)?).map_err(during)?;
+    config.check(layers, &image::host()).map_err(during)?;
+    let unpacked = store.unpack(layers, &config).map_err(during)?;
     for name in names {
         store.add(manifest.clone(), Some(name), unpacked)?;
     }

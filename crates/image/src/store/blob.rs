@@ -33,6 +33,20 @@ impl Store {
         fs::metadata(self.blob_path(&blob.digest)).is_ok_and(|found| found.len() == blob.size)
     }
 
+    /// That the disk has room for what is missing of these; unpacked, they take more.
+    pub(crate) fn has_room(&self, blobs: &[Descriptor]) -> Result<(), Failure> {
+        let missing = blobs.iter().filter(|blob| !self.has(blob)).map(|blob| blob.size);
+        let size = missing.fold(0, u64::saturating_add);
+        let disk = forgeone_sys::fs::fstatfs(&self.lock)?;
+        let room = disk.f_bavail.saturating_mul(disk.f_bsize as u64);
+        match size > room {
+            true => Err(Failure::new(format_args!(
+                "its layers take {size} bytes, and the disk has room for {room}"
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// A blob's content.
     pub(crate) fn blob(&self, digest: &Digest) -> Result<File, Failure> {
         let path = self.blob_path(digest);

@@ -3,9 +3,10 @@
 use super::Store;
 use crate::failure::Failure;
 use crate::image::Config;
-use crate::unpack;
+use crate::{parallel, unpack};
 use forgeone_distribution::{Descriptor, Digest};
 use std::fs::{self, DirBuilder, File};
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -13,32 +14,72 @@ use std::path::PathBuf;
 /// Where a layer keeps what its files take, beside its root.
 const SIZE: &str = "size";
 
+/// How many layers are unpacked at once: one uses two processors.
+const AT_ONCE: usize = 2;
+
+/// A layer that is unpacked, but not yet in its place. Dropped, it is gone.
+pub(crate) struct Made {
+    diff_id: Digest,
+    part: Part,
+}
+
 impl Store {
     /// Unpacks the layers that aren't yet; what all of them take, in bytes.
     pub(crate) fn unpack(&self, layers: &[Descriptor], config: &Config) -> Result<u64, Failure> {
-        let (mut size, mut made) = (0_u64, Vec::new());
-        for (layer, diff_id) in layers.iter().zip(&config.rootfs.diff_ids) {
-            let taken = match self.unpacked(diff_id) {
-                Some(taken) => taken,
-                None => {
-                    let part = Part { path: self.temporary() };
-                    let taken = self
-                        .unpack_one(layer, diff_id, &part)
-                        .map_err(|failure| failure.during(format_args!("layer {}", layer.digest)))?;
-                    made.push((diff_id, part));
-                    taken
-                }
-            };
-            size = size.saturating_add(taken);
+        let missing: Vec<_> = config
+            .layers(layers)
+            .into_iter()
+            .filter(|(_, diff_id)| self.unpacked(diff_id).is_none())
+            .collect();
+        let made = parallel::each(&missing, AT_ONCE, |(layer, diff_id)| {
+            let blob = self.blob(&layer.digest);
+            let made = blob.and_then(|blob| self.make_layer(diff_id, blob));
+            made.map_err(|failure| failure.during(format_args!("layer {}", layer.digest)))
+        })?;
+        self.settle(made)?;
+        self.size(config)
+    }
+
+    /// What an image's layers take, in bytes; all are unpacked.
+    pub(crate) fn size(&self, config: &Config) -> Result<u64, Failure> {
+        let missing = |diff_id| Failure::new(format_args!("store: layer {diff_id} is not unpacked"));
+        let sizes =
+            config.rootfs.diff_ids.iter().map(|diff_id| self.unpacked(diff_id).ok_or(missing(diff_id)));
+        sizes.sum()
+    }
+
+    /// What a layer takes that is unpacked already.
+    pub(crate) fn unpacked(&self, diff_id: &Digest) -> Option<u64> {
+        fs::read_to_string(self.layer_path(diff_id).join(SIZE)).ok()?.parse().ok()
+    }
+
+    /// Unpacks a layer, compressed or not.
+    pub(crate) fn make_layer(&self, diff_id: &Digest, blob: impl Read + Send) -> Result<Made, Failure> {
+        let part = Part { path: self.temporary() };
+        let failed = |e| Failure::new(format_args!("store {}: {e}", part.path.display()));
+        let root = part.path.join("root");
+        DirBuilder::new().mode(0o700).create(&part.path).map_err(failed)?;
+        DirBuilder::new().mode(0o755).create(&root).map_err(failed)?;
+        let directory = File::open(&root).map_err(failed)?;
+        let unpacked = unpack::layer(blob, directory.as_fd())?;
+        if unpacked.diff_id != *diff_id {
+            let found = unpacked.diff_id;
+            return Err(Failure::new(format_args!("holds {found}, where the config has {diff_id}")));
         }
+        fs::write(part.path.join(SIZE), unpacked.size.to_string()).map_err(failed)?;
+        Ok(Made { diff_id: diff_id.clone(), part })
+    }
+
+    /// Puts layers in their places.
+    pub(crate) fn settle(&self, made: Vec<Made>) -> Result<(), Failure> {
         if made.is_empty() {
-            return Ok(size);
+            return Ok(());
         }
         // All of it is on the disk before any of it is called whole.
         let directory = File::open(&self.path).map_err(|e| Failure::new(format_args!("store: {e}")))?;
         forgeone_sys::fs::syncfs(&directory)?;
-        for (diff_id, part) in made {
-            let place = self.layer_path(diff_id);
+        for Made { diff_id, part } in made {
+            let place = self.layer_path(&diff_id);
             match fs::rename(&part.path, &place) {
                 // Somebody else was faster.
                 Err(_) if place.exists() => {}
@@ -47,27 +88,7 @@ impl Store {
                 }
             }
         }
-        Ok(size)
-    }
-
-    /// What a layer takes that is unpacked already.
-    fn unpacked(&self, diff_id: &Digest) -> Option<u64> {
-        fs::read_to_string(self.layer_path(diff_id).join(SIZE)).ok()?.parse().ok()
-    }
-
-    fn unpack_one(&self, layer: &Descriptor, diff_id: &Digest, part: &Part) -> Result<u64, Failure> {
-        let failed = |e| Failure::new(format_args!("store {}: {e}", part.path.display()));
-        let root = part.path.join("root");
-        DirBuilder::new().mode(0o700).create(&part.path).map_err(failed)?;
-        DirBuilder::new().mode(0o755).create(&root).map_err(failed)?;
-        let directory = File::open(&root).map_err(failed)?;
-        let unpacked = unpack::layer(self.blob(&layer.digest)?, directory.as_fd())?;
-        if unpacked.diff_id != *diff_id {
-            let found = unpacked.diff_id;
-            return Err(Failure::new(format_args!("holds {found}, where the config has {diff_id}")));
-        }
-        fs::write(part.path.join(SIZE), unpacked.size.to_string()).map_err(failed)?;
-        Ok(unpacked.size)
+        Ok(())
     }
 
     fn layer_path(&self, diff_id: &Digest) -> PathBuf {

@@ -5,6 +5,7 @@
 //!    oci-layout  index.json     a manifest for each name (annotation org.opencontainers.image.ref.name)
 //!    blobs/sha256/<digest>      manifests, configs, layers as they came; verified when written
 //!    layers/<diff ID>/          a layer unpacked, as overlayfs takes it; whole, or not there
+//!    pulls/                     what came of pulls that didn't end, for the next ones
 //!    tmp/                       what is being made; whoever finds it left over removes it
 //!    lock                       shared while something is made, exclusive while what nobody names is removed
 //!    index.lock                 exclusive while index.json changes
@@ -14,9 +15,12 @@
 
 mod blob;
 mod layers;
+mod pulls;
 
 use crate::failure::Failure;
 use forgeone_distribution::{Content, Descriptor, Digest, MAX_MANIFEST, Reference, media_type};
+pub(crate) use layers::Made;
+pub(crate) use pulls::Begun;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::fs::{self, DirBuilder, File};
@@ -58,7 +62,7 @@ impl Store {
     pub(crate) fn open(data_root: &Path) -> Result<Self, Failure> {
         let path = data_root.join("images");
         let failed = |e| Failure::new(format_args!("store {}: {e}", path.display()));
-        for directory in ["blobs/sha256", "layers", "tmp"] {
+        for directory in ["blobs/sha256", "layers", "pulls", "tmp"] {
             let mut builder = DirBuilder::new();
             builder.recursive(true).mode(0o700).create(path.join(directory)).map_err(failed)?;
         }
@@ -108,7 +112,9 @@ impl Store {
             let named = |image: &&Image| match reference.digest() {
                 Some(digest) => {
                     let repository = image.name.as_ref().map(Reference::repository);
-                    image.manifest.digest == *digest && repository == Some(reference.repository())
+                    let same = image.manifest.digest == *digest && repository == Some(reference.repository());
+                    // An index is another's digest than the image that was chosen of it.
+                    same || image.name.as_ref() == Some(&reference)
                 }
                 None => image.name.as_ref() == Some(&reference),
             };
@@ -218,16 +224,19 @@ impl Store {
 
     fn collect_locked(&self) -> Result<(), Failure> {
         let failed = |e| Failure::new(format_args!("store {}: {e}", self.path.display()));
-        let (mut blobs, mut layers) = (BTreeSet::new(), BTreeSet::new());
+        let mut named = Named::default();
         for image in self.images()? {
-            let (manifest, config) = self.manifest(&image)?;
-            blobs.insert(image.manifest.digest.hex().to_owned());
-            blobs.insert(config.digest.hex().to_owned());
-            blobs.extend(manifest.layers.iter().flatten().map(|layer| layer.digest.hex().to_owned()));
-            let config = crate::image::Config::parse(&self.document(&config.digest)?)?;
-            layers.extend(config.rootfs.diff_ids.iter().map(|diff_id| diff_id.hex().to_owned()));
+            let manifest = self.document(&image.manifest.digest)?;
+            named.blobs.insert(image.manifest.digest.hex().to_owned());
+            named.manifest(self, &manifest)?;
         }
-        for (directory, kept) in [("blobs/sha256", blobs), ("layers", layers)] {
+        for manifest in self.claims()? {
+            named.blobs.insert(Digest::of(&manifest).hex().to_owned());
+            // What isn't there yet names nothing.
+            let _ = named.manifest(self, &manifest);
+        }
+        self.collect_begun(|blob| named.blobs.contains(blob), false)?;
+        for (directory, kept) in [("blobs/sha256", named.blobs), ("layers", named.layers)] {
             for entry in fs::read_dir(self.path.join(directory)).map_err(failed)?.flatten() {
                 if !entry.file_name().to_str().is_some_and(|name| kept.contains(name)) {
                     discard(&entry.path());
@@ -272,6 +281,27 @@ impl Store {
             File::open(&self.path)?.sync_all()
         };
         write().map_err(|e| Failure::new(format_args!("store {}: {e}", path.display())))
+    }
+}
+
+/// What is needed, by its digests' digits.
+#[derive(Default)]
+struct Named {
+    blobs: BTreeSet<String>,
+    layers: BTreeSet<String>,
+}
+
+impl Named {
+    /// What a manifest names, and its config.
+    fn manifest(&mut self, store: &Store, manifest: &[u8]) -> Result<(), Failure> {
+        let wrong = |e: &dyn Display| Failure::new(format_args!("manifest {}: {e}", Digest::of(manifest)));
+        let manifest: Content = serde_json::from_slice(manifest).map_err(|e| wrong(&e))?;
+        let config = manifest.config.as_ref().ok_or_else(|| wrong(&"it has no config"))?;
+        let blobs = manifest.layers.iter().flatten().chain([config]);
+        self.blobs.extend(blobs.map(|blob| blob.digest.hex().to_owned()));
+        let config = crate::image::Config::parse(&store.document(&config.digest)?)?;
+        self.layers.extend(config.rootfs.diff_ids.iter().map(|diff_id| diff_id.hex().to_owned()));
+        Ok(())
     }
 }
 

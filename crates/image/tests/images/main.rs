@@ -1,0 +1,8 @@
+//! The commands for images, end to end.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod place;
+mod pull;
+mod served;
+mod store;
