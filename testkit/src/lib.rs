@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`bundle`] | bundles with a real root file system |
 //! | [`door`] | running `forgeone` (or another runtime) with a state root of its own |
+//! | [`Installed`] | the door and its helpers as `make install` lays them out |
 //! | [`leak`] | what a test left on the machine |
 //! | [`probe`] | what a program sees inside a container, as JSON to compare |
 //! | [`privileged`], [`mod@skip`] | what a test needs, and the reason if it isn't there |
@@ -33,6 +34,7 @@ pub mod door;
 pub mod elf;
 pub mod fuzz;
 pub mod guest;
+mod installed;
 pub mod leak;
 pub mod manual;
 pub mod names;
@@ -51,6 +53,7 @@ pub mod temp;
 pub use bundle::Bundle;
 pub use door::{Door, Output, eventually, repeatedly};
 pub use elf::Elf;
+pub use installed::Installed;
 pub use leak::Leaks;
 pub use programs::forgeone;
 pub use registry::Registry;

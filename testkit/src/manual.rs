@@ -20,7 +20,9 @@ pub fn pages(door: &Path, date: &str) -> Vec<(String, String)> {
     let version = version.lines().next().unwrap_or_default().replace("version ", "");
     let edition = format!("\"{date}\" \"{version}\"");
     let help = ask(&["help"]);
-    let commands: Vec<_> = section(&help, "commands:")
+    let commands: Vec<_> = ["containers:", "containers from images:", "images:"]
+        .into_iter()
+        .flat_map(|title| section(&help, title))
         .map(|line| line.split_once(' ').expect("a name and what it does"))
         .collect();
     let own: Vec<_> = commands.into_iter().filter(|(name, _)| *name != "help").collect();
@@ -96,7 +98,8 @@ fn prose<'a>(lines: impl Iterator<Item = &'a str>) -> String {
 fn option(line: &str) -> String {
     let (head, help) = line.split_once("  ").unwrap_or_else(|| {
         // A long one: the name, and its value if there is one, which has no small letters.
-        let end = line.find(' ').unwrap_or(line.len());
+        let long = line.find("--").unwrap_or(0);
+        let end = line[long..].find(' ').map_or(line.len(), |end| long + end);
         let value = line[end..].trim_start().split(' ').next().unwrap_or_default();
         let has_value = !value.chars().any(|c| c.is_ascii_lowercase());
         line.split_at(if has_value { end + 1 + value.len() } else { end })
@@ -125,20 +128,33 @@ fn usage(help: &str) -> &str {
     help.lines().find_map(|line| line.strip_prefix("usage: ")).expect("a usage")
 }
 
+/// The help of a command that is for bundles and for containers from images has two parts.
+const END: &str = "\nglobal options: see 'forgeone --help'\n";
+
 fn page(name: &str, help: &str, edition: &str) -> String {
+    let (help, more) = help.split_once(END).unwrap_or((help, ""));
     let about = help.lines().next().expect("what it does");
     let mut out = header(&format!("forgeone-{name}"), edition, about);
     out += &synopsis(usage(help), &format!("forgeone {name}"));
-    let text = help.lines().skip_while(|line| !line.starts_with("usage: ")).skip(1);
-    let text = prose(text.take_while(|line| *line != "options:" && !line.starts_with("global options:")));
-    out += &format!(".SH DESCRIPTION\n{}", if text.is_empty() { sentence(about) } else { text });
+    out += &format!(".SH DESCRIPTION\n{}", description(help, about));
     let list = options(section(help, "options:"));
     if !list.is_empty() {
         out += &format!(".SH OPTIONS\n{list}");
     }
+    if let Some((help, _)) = more.split_once(END) {
+        let about = help.lines().next().expect("what it does");
+        out += &format!(".SH \"CONTAINERS FROM IMAGES\"\n.nf\n{}\n.fi\n.PP\n", escape(usage(help)));
+        out += &format!("{}{}", description(help, about), options(section(help, "options:")));
+    }
     out += ".PP\nGlobal options stand in\n.BR forgeone (1).\n";
     out += &format!(".SH \"EXIT STATUS\"\n{}\n", exit_status(name));
     out + ".SH \"SEE ALSO\"\n.BR forgeone (1)\n"
+}
+
+fn description(help: &str, about: &str) -> String {
+    let text = help.lines().skip_while(|line| !line.starts_with("usage: ")).skip(1);
+    let text = prose(text.take_while(|line| *line != "options:"));
+    if text.is_empty() { sentence(about) } else { text }
 }
 
 fn sentence(about: &str) -> String {
@@ -161,7 +177,7 @@ fn exit_status(name: &str) -> &'static str {
 
 fn main_page(help: &str, edition: &str, commands: &[(&str, &str)]) -> String {
     let introduction = help.lines().take_while(|line| !line.starts_with("usage: "));
-    let mut out = header("forgeone", edition, "run containers from OCI bundles");
+    let mut out = header("forgeone", edition, "run containers from images and OCI bundles");
     out += &synopsis(usage(help), "forgeone");
     out += &format!(".SH DESCRIPTION\n{}", prose(introduction));
     out += ".SH COMMANDS\n";

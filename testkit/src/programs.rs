@@ -62,6 +62,36 @@ const FAULTS: Program = Program {
     features: Some("faults"),
 };
 
+/// What the door hands over to for containers from images: `FORGEONE_STANDALONE_BIN`.
+const STANDALONE: Program = Program {
+    variable: "FORGEONE_STANDALONE_BIN",
+    package: "forgeone-standalone",
+    name: "forgeone-standalone",
+    profile: "ci",
+    features: None,
+};
+
+/// What the door hands over to for images: `FORGEONE_IMAGE_BIN`.
+const IMAGE: Program = Program {
+    variable: "FORGEONE_IMAGE_BIN",
+    package: "forgeone-image",
+    name: "forgeone-image",
+    profile: "ci",
+    features: None,
+};
+
+/// The standalone program.
+pub fn standalone() -> PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| STANDALONE.path()).clone()
+}
+
+/// The program for images.
+pub fn image() -> PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| IMAGE.path()).clone()
+}
+
 /// The door with the fail-points.
 pub fn faults() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
@@ -94,7 +124,7 @@ pub fn attacker() -> PathBuf {
 
 /// Builds all of them; gives the variables that name them to the tests.
 pub fn build_all() -> Vec<(&'static str, PathBuf)> {
-    [DOOR, PROBE, LANE, ATTACKER, FAULTS]
+    [DOOR, PROBE, LANE, ATTACKER, FAULTS, STANDALONE, IMAGE]
         .into_iter()
         .map(|program| (program.variable, program.path()))
         .collect()

@@ -5,8 +5,8 @@
 //! mean the log or another file of ours. The others that were left open to us are for nobody: hooks, which we execute
 //! as well, don't get them (CVE-2024-21626).
 
-use crate::args::{Call, Parsed, usage};
-use crate::report::Failure;
+use forgeone_cli::Failure;
+use forgeone_cli::{Call, Parsed, usage};
 use forgeone_sys::process::{close_range_cloexec, getpid};
 use std::ffi::OsString;
 use std::path::Path;

@@ -1,30 +1,38 @@
 //! The door: runc's command line over the ForgeOne runtime.
 //!
-//! It parses ([`args`]), puts its binary out of the program's reach if one is to be started, opens the log
-//! ([`log`]), carries out one command ([`commands`]) and reports once ([`report`]).
+//! It parses, hands over what is another program's work ([`hand_over`]), puts its binary out of the program's reach if one
+//! is to be started, opens the log, carries out one command ([`commands`]) and reports once.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), no_main)]
 
-mod args;
 mod commands;
 mod foreground;
+mod hand_over;
 mod inherit;
-mod log;
-mod output;
 mod own;
-mod report;
-mod settings;
 
-use args::{Parsed, Values};
 use commands::Door;
-use forgeone_runtime::lifecycle;
+use forgeone_cli::tables::{IMAGE_NAMES, OCI, STANDALONE_NAMES};
+use forgeone_cli::{
+    Command, Failure, Log, Misuse, Name, Parsed, Values, help, help_of, output, parse, version,
+};
+use forgeone_runtime::{Error, Kind, lifecycle};
 use forgeone_sys::signal::keep_children;
-use log::Log;
-use report::Failure;
+use std::ffi::OsString;
 
 #[cfg(not(test))]
 forgeone_sys::entry!(run);
+
+const INTRODUCTION: &str = "\
+ForgeOne runs containers, from images and from OCI bundles, without a daemon.
+
+    forgeone run --rm -it alpine sh       run an image
+    forgeone spec && forgeone run web     run the bundle in this directory
+";
+
+const MORE: &str = "\
+DEBUG=1 is as --debug, FORGEONE_ROOT as --root. A command sees the containers of its state root.";
 
 #[cfg_attr(test, allow(dead_code))]
 fn run() -> u8 {
@@ -32,23 +40,43 @@ fn run() -> u8 {
     if words.first().is_some_and(|name| name == own::NAME) {
         return own::report::main();
     }
+    let words = words.get(1..).unwrap_or_default();
     // Before any child is made; who started us may ignore its own.
     if let Err(e) = keep_children() {
         return Failure::of_door(e.into()).report(&Log::default());
     }
     let mut global = Values::default();
-    let parsed = args::parse(words.into_iter().skip(1), &mut global);
-    let parsed = parsed.map_err(Failure::of_misuse).and_then(protect).and_then(inherit::check);
+    let parsed = parse(&OCI, words.iter().cloned(), &mut global);
+    let parsed = hand_over(parsed, words).map_err(Failure::of_misuse);
+    let parsed = parsed.and_then(protect).and_then(inherit::check);
     let log = match Log::open(&global) {
         Ok(log) => log,
         Err(e) => return Failure::of_door(e).report(&Log::default()),
     };
-    match parsed.and_then(|parsed| answer(parsed, &global, &log)) {
+    match parsed.and_then(|parsed| answer(parsed, words, &global, &log)) {
         Ok(status) => status,
         Err(failure) => failure.report(&log),
     }
 }
 
+/// Comes back with what is the door's work. Without the other program, words that might be meant for it are the door's
+/// to refuse.
+fn hand_over(parsed: Result<Parsed, Misuse>, words: &[OsString]) -> Result<Parsed, Misuse> {
+    let Some((program, needed)) = hand_over::whose(&parsed, words) else { return parsed };
+    let failure = match (words.first(), words.get(1)) {
+        // `help images` is `images --help` there.
+        (Some(help), Some(topic)) if needed && help == "help" => {
+            program.execute([topic.clone(), "--help".into()])
+        }
+        _ => program.execute(words),
+    };
+    match parsed {
+        Err(misuse) if needed => {
+            Err(Misuse { error: Error::new(Kind::System, failure), status: 1, ..misuse })
+        }
+        parsed => parsed,
+    }
+}
 /// Executes the door again from a place where nobody can write to it, if it isn't there yet and is about to start a
 /// program that could.
 fn protect(parsed: Parsed) -> Result<Parsed, Failure> {
@@ -61,14 +89,40 @@ fn protect(parsed: Parsed) -> Result<Parsed, Failure> {
 }
 
 /// Does what was asked for; the exit status.
-fn answer(parsed: Parsed, global: &Values, log: &Log) -> Result<u8, Failure> {
+fn answer(parsed: Parsed, words: &[OsString], global: &Values, log: &Log) -> Result<u8, Failure> {
     let call = match parsed {
-        Parsed::Help(command) => return say(&args::help(command)),
-        Parsed::Version => return say(&report::version()),
+        Parsed::Help(None) => return say(&whole()),
+        Parsed::Help(Some(command)) => return tell(command),
+        Parsed::Version => return say(&version()),
         Parsed::Call(call) => call,
     };
-    let done = Door::open(global, log).and_then(|door| (call.command.run)(&door, &call));
+    let done = Door::open(global, log).and_then(|door| commands::carry_out(&door, &call));
+    if let Err(e) = &done
+        && e.kind() == Kind::NotFound
+        && let Some(program) = hand_over::elsewhere(&call, global)
+    {
+        program.execute(words);
+    }
     done.map_err(|e| Failure::of_command(e, call.command))
+}
+
+/// The help of the whole.
+fn whole() -> String {
+    let of_bundles: Vec<Name> = OCI.commands.iter().map(|command| (command.name, command.about)).collect();
+    let known = |(name, _): &&Name| OCI.command(name.as_ref()).is_none();
+    let of_images: Vec<Name> = STANDALONE_NAMES.iter().filter(known).copied().collect();
+    let groups =
+        [("containers", &of_bundles[..]), ("containers from images", &of_images), ("images", IMAGE_NAMES)];
+    help(INTRODUCTION, &groups, OCI.global, MORE)
+}
+
+/// A command's help; what else it can with containers from images, the other program tells.
+fn tell(command: &Command) -> Result<u8, Failure> {
+    let status = say(&help_of(command))?;
+    if let Some(program) = hand_over::program(command.name.as_ref()) {
+        program.execute([command.name, "--help"]);
+    }
+    Ok(status)
 }
 
 fn say(text: &str) -> Result<u8, Failure> {

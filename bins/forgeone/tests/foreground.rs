@@ -1,7 +1,7 @@
 //! The foreground with real processes and terminals: what a shell that starts us sees.
 //!
 //! Signals for a process go to any of its threads that doesn't block them, so each test has a process with one
-//! thread ([`testkit::single`]). The module is the door's own source; what it needs of the door is a log.
+//! thread ([`testkit::single`]). The module is the door's own source.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,25 +9,13 @@
 #[path = "../src/foreground/mod.rs"]
 mod foreground;
 
-/// The door's log, of which the foreground uses two methods.
-mod log {
-    #[derive(Debug)]
-    pub(crate) struct Log;
-
-    impl Log {
-        pub(crate) fn debug(&self, _: impl FnOnce() -> String) {}
-
-        pub(crate) fn warn(&self, _: &str) {}
-    }
-}
-
 use foreground::Foreground;
+use forgeone_cli::Log;
 use forgeone_runtime::lifecycle::Started;
 use forgeone_sys::fs::{self, Mode, OFlags, dup2_stdio, open, pipe};
 use forgeone_sys::process::{self, Child, CloneArgs, Forked};
 use forgeone_sys::pty::{Pty, open_pty, set_controlling_terminal, set_window_size};
 use forgeone_sys::signal::{poll, reset_all, signal_number};
-use log::Log;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -89,7 +77,8 @@ fn new_terminal() -> Pty {
 }
 
 fn prepare() -> Foreground<'static> {
-    Foreground::prepare(&Log).unwrap()
+    static LOG: std::sync::LazyLock<Log> = std::sync::LazyLock::new(Log::default);
+    Foreground::prepare(&LOG).unwrap()
 }
 
 /// Sends the signal to this process when the program has written a line.

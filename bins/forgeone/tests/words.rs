@@ -71,19 +71,23 @@ impl Verb {
     }
 }
 
+/// The door alone, without the programs that it hands over to.
 struct Door {
     temp: Temp,
+    bin: Temp,
 }
 
 impl Door {
     fn new() -> Self {
         let temp = Temp::new("words");
         fs::create_dir(temp.path().join("here")).unwrap();
-        Self { temp }
+        let bin = Temp::new("bin");
+        fs::copy(env!("CARGO_BIN_EXE_forgeone"), bin.path().join("forgeone")).unwrap();
+        Self { temp, bin }
     }
 
     fn ask(&self, words: &[OsString]) -> (i32, String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_forgeone"));
+        let mut command = Command::new(self.bin.path().join("forgeone"));
         command.args(words).current_dir(self.temp.path().join("here")).env_clear().stdin(Stdio::null());
         let output = command.env("FORGEONE_ROOT", self.temp.path().join("states")).output().unwrap();
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
@@ -96,7 +100,7 @@ impl Door {
 
     fn verbs(&self) -> Vec<Verb> {
         let help = self.ask(&["help".into()]).1;
-        let lines = help.lines().skip_while(|line| *line != "commands:").skip(1);
+        let lines = help.lines().skip_while(|line| *line != "containers:").skip(1);
         let names =
             lines.take_while(|line| !line.is_empty()).map(|line| line.split_whitespace().next().unwrap());
         let verb = |name: &str| {

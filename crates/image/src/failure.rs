@@ -58,3 +58,9 @@ impl From<forgeone_sys::Error> for Failure {
         Self::new(error)
     }
 }
+
+impl From<forgeone_runtime::Error> for Failure {
+    fn from(error: forgeone_runtime::Error) -> Self {
+        Self::new(error)
+    }
+}

@@ -17,25 +17,35 @@ mod store;
 mod unpack;
 
 use failure::Failure;
+use forgeone_cli::{Parsed, Values, help_of, parse, tables};
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut words = std::env::args_os().skip(1);
-    let answer = match words.next() {
-        Some(word) if word == "config" => config::run(words.collect()),
-        Some(word) if word == bounded::WORD => {
-            bounded::enter().and_then(|()| config::run(words.skip(1).collect()))
-        }
-        Some(word) if images::knows(&word) => images::run(&word, words.collect()),
-        _ => Err(Failure::new("this program is started by forgeone; see 'forgeone config --help'")),
-    };
-    match answer {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match run(&words) {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
             // Nobody is left to be told if that fails.
             let _ = writeln!(std::io::stderr(), "forgeone: {failure}");
             ExitCode::from(failure.status())
+        }
+    }
+}
+
+fn run(words: &[OsString]) -> Result<u8, Failure> {
+    if words.first().is_some_and(|word| word == bounded::WORD) {
+        bounded::enter()?;
+        return config::run(words.iter().skip(2).cloned().collect());
+    }
+    let mut global = Values::default();
+    let parsed = parse(&tables::IMAGE, words.iter().cloned(), &mut global);
+    match parsed.map_err(|misuse| Failure::new(misuse.error).with_status(misuse.status))? {
+        Parsed::Call(call) => images::run(&call, &global),
+        Parsed::Help(Some(command)) => config::print(&help_of(command)).map(|()| 0),
+        Parsed::Help(None) | Parsed::Version => {
+            Err(Failure::new("this program is started by forgeone; see 'forgeone --help'"))
         }
     }
 }

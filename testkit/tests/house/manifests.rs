@@ -1,7 +1,7 @@
 //! Who may depend on whom: arrows point down only, siblings don't know each other.
 //!
 //! ```text
-//! bins ──► L2 image node wasm microvm ──► L1 runtime ──► L0 sys config trust distribution
+//! bins ──► L2 image node wasm microvm ──► cli ──► L1 runtime ──► L0 sys config trust distribution
 //! ```
 
 use serde_json::Value;
@@ -13,6 +13,8 @@ use testkit::programs;
 enum Layer {
     L0,
     L1,
+    /// The command line, which all programs share.
+    Line,
     L2,
     Bin,
     /// What tests share: a dev-dependency of everybody.
@@ -20,7 +22,7 @@ enum Layer {
     /// The end-to-end tests and the benchmark.
     Suite,
 }
-use Layer::{Bin, Kit, L0, L1, L2, Suite};
+use Layer::{Bin, Kit, L0, L1, L2, Line, Suite};
 
 /// Every package of the workspace, and the packages of the workspace that it may depend on.
 /// One that isn't here has no place in the house yet.
@@ -30,11 +32,21 @@ const HOUSE: &[(&str, Layer, &[&str])] = &[
     ("forgeone-config", L0, &["forgeone-distribution"]),
     ("forgeone-trust", L0, &["forgeone-config"]),
     ("forgeone-runtime", L1, &["forgeone-sys", "forgeone-config", "forgeone-trust"]),
-    ("forgeone-image", L2, &["forgeone-sys", "forgeone-config", "forgeone-distribution", "forgeone-runtime"]),
+    ("forgeone-cli", Line, &["forgeone-sys", "forgeone-runtime"]),
+    (
+        "forgeone-image",
+        L2,
+        &["forgeone-cli", "forgeone-sys", "forgeone-config", "forgeone-distribution", "forgeone-runtime"],
+    ),
     ("forgeone-node", L2, &["forgeone-sys", "forgeone-config", "forgeone-trust", "forgeone-runtime"]),
     ("forgeone-wasm", L2, &["forgeone-sys", "forgeone-config", "forgeone-runtime"]),
     ("forgeone-microvm", L2, &["forgeone-sys", "forgeone-config", "forgeone-runtime"]),
-    ("forgeone", Bin, &["forgeone-sys", "forgeone-config", "forgeone-trust", "forgeone-runtime"]),
+    (
+        "forgeone",
+        Bin,
+        &["forgeone-cli", "forgeone-sys", "forgeone-config", "forgeone-trust", "forgeone-runtime"],
+    ),
+    ("forgeone-standalone", Bin, &["forgeone-cli", "forgeone-sys", "forgeone-config", "forgeone-runtime"]),
     ("testkit", Kit, &["forgeone-sys"]),
     ("forgeone-tests", Suite, &["forgeone-sys", "forgeone-runtime"]),
     ("forgeone-benches", Suite, &["forgeone-sys", "forgeone-runtime", "testkit"]),

@@ -1,8 +1,8 @@
 //! `create`: a container whose program waits for `start`.
 
 use super::{Door, create_options};
-use crate::args::Call;
-use crate::settings::make_runtime_dir;
+use forgeone_cli::Call;
+use forgeone_cli::settings::make_runtime_dir;
 use forgeone_runtime::Result;
 
 pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {

@@ -1,7 +1,7 @@
 //! `delete`: a stopped container and all that it holds, or with `--force` any.
 
 use super::Door;
-use crate::args::Call;
+use forgeone_cli::Call;
 use forgeone_runtime::Result;
 
 pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {

@@ -1,8 +1,8 @@
 //! `events`: what a container uses, and when it runs out of memory, a line of JSON for each.
 
 use super::Door;
-use crate::args::{Call, usage};
-use crate::output;
+use forgeone_cli::output;
+use forgeone_cli::{Call, usage};
 use forgeone_runtime::lifecycle::{Happened, Watch};
 use forgeone_runtime::{Error, Kind, Result};
 use std::time::{Duration, Instant};

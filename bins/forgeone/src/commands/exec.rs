@@ -1,8 +1,8 @@
 //! `exec`: another program in a running container.
 
 use super::{Door, input};
-use crate::args::{Call, usage};
 use crate::foreground::{Foreground, console_size};
+use forgeone_cli::{Call, usage};
 use forgeone_runtime::Result;
 use forgeone_runtime::fs::users;
 use forgeone_runtime::lifecycle::ExecOptions;

@@ -1,13 +1,14 @@
 //! What `exec`'s options make of a process.
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::args::{Parsed, Values, parse};
+use forgeone_cli::tables::OCI;
+use forgeone_cli::{Parsed, Values, parse};
 use forgeone_runtime::Kind;
 
 /// The change that these words ask for.
 fn change(words: &[&str]) -> Result<Change> {
     let words = ["exec"].iter().chain(words).map(Into::into);
-    match parse(words, &mut Values::default()).unwrap() {
+    match parse(&OCI, words, &mut Values::default()).unwrap() {
         Parsed::Call(call) => Change::of(&call),
         other => panic!("{other:?}"),
     }

@@ -1,9 +1,9 @@
 //! `features`: what this runtime implements, as JSON.
 
 use super::{Door, show};
-use crate::args::Call;
-use crate::output;
-use crate::report::{COMMIT, VERSION};
+use forgeone_cli::Call;
+use forgeone_cli::output;
+use forgeone_cli::{COMMIT, VERSION};
 use forgeone_runtime::{Result, features};
 
 pub(crate) fn run(_: &Door, _: &Call) -> Result<u8> {

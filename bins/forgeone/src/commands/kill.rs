@@ -1,7 +1,7 @@
 //! `kill`: a signal for the container.
 
 use super::Door;
-use crate::args::{Call, usage};
+use forgeone_cli::{Call, usage};
 use forgeone_runtime::{Kind, Result};
 use forgeone_sys::signal::signal_number;
 

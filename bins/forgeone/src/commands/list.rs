@@ -1,9 +1,9 @@
 //! `list`: the containers below the state root, as a table, as JSON or by their ids.
 
-use super::{Door, show, wants_json};
-use crate::args::{Call, usage};
-use crate::output;
-use crate::report::Failure;
+use super::{Door, show};
+use forgeone_cli::Failure;
+use forgeone_cli::output;
+use forgeone_cli::{Call, usage, wants_json};
 use forgeone_runtime::Result;
 use forgeone_runtime::lifecycle::Listed;
 

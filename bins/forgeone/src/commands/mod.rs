@@ -1,13 +1,11 @@
 //! The commands, one a file. Each reads its options, calls the runtime and prints what it answers; it returns the
 //! exit status.
 
-pub(crate) mod completion;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod features;
-pub(crate) mod helper;
 pub(crate) mod kill;
 pub(crate) mod list;
 pub(crate) mod pause;
@@ -23,17 +21,43 @@ mod input;
 mod process_table;
 mod show;
 
-use crate::args::{Call, Values, usage};
 use crate::inherit::{listen_fds, notify_socket};
-use crate::log::Log;
-use crate::report::VERSION;
-use crate::settings::{self, StateRoot, Surroundings};
+use forgeone_cli::Log;
+use forgeone_cli::VERSION;
+use forgeone_cli::settings::{self, StateRoot, Surroundings};
+use forgeone_cli::{Call, Values, usage};
 use forgeone_runtime::Result;
 use forgeone_runtime::lifecycle::{CreateOptions, Runtime, Started, in_user_namespace};
 use forgeone_sys::process::geteuid;
 
 /// What carries out a command.
-pub(crate) type Run = fn(&Door, &Call) -> Result<u8>;
+type Run = fn(&Door, &Call) -> Result<u8>;
+
+/// In the order of the table.
+const RUN: [(&str, Run); 15] = [
+    ("create", create::run),
+    ("start", start::run),
+    ("run", run::run),
+    ("exec", exec::run),
+    ("state", state::run),
+    ("kill", kill::run),
+    ("pause", pause::run),
+    ("resume", resume::run),
+    ("update", update::run),
+    ("events", events::run),
+    ("delete", delete::run),
+    ("list", list::run),
+    ("ps", ps::run),
+    ("spec", spec::run),
+    ("features", features::run),
+];
+
+/// Carries a command out; its exit status.
+pub(crate) fn carry_out(door: &Door, call: &Call) -> Result<u8> {
+    let found = RUN.iter().find(|(name, _)| *name == call.command.name);
+    let (_, run) = found.ok_or_else(|| usage("no such command"))?;
+    run(door, call)
+}
 
 /// What all commands need.
 pub(crate) struct Door<'a> {
@@ -95,11 +119,14 @@ fn create_options(door: &Door, call: &Call, detach: bool) -> Result<CreateOption
     })
 }
 
-/// Whether a table or JSON is wanted.
-fn wants_json(call: &Call) -> Result<bool> {
-    match call.flags.text("format")? {
-        None | Some("table") => Ok(false),
-        Some("json") => Ok(true),
-        Some(other) => Err(usage(format!("option --format is table or json, not {other:?}"))),
+#[cfg(test)]
+mod tests {
+    use super::RUN;
+    use forgeone_cli::tables::OCI;
+
+    #[test]
+    fn every_command_of_the_table_can_be_carried_out() {
+        let (table, run) = (OCI.commands.iter().map(|c| c.name), RUN.iter().map(|(name, _)| *name));
+        assert!(table.eq(run));
     }
 }

@@ -1,7 +1,7 @@
 //! A table of processes from `/proc`, for machines without a ps program.
 
 use super::show;
-use crate::output::printable;
+use forgeone_cli::output::printable;
 use std::fs;
 
 const TITLES: [&str; 4] = ["PID", "PPID", "STAT", "CMD"];

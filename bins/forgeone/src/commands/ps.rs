@@ -1,9 +1,9 @@
 //! `ps`: the processes of a container, as the machine's ps program shows them, as JSON, or where there is no ps
 //! program in a small table of our own.
 
-use super::{Door, process_table, wants_json};
-use crate::args::Call;
-use crate::output;
+use super::{Door, process_table};
+use forgeone_cli::output;
+use forgeone_cli::{Call, wants_json};
 use forgeone_runtime::{Error, Kind, Result};
 use forgeone_sys::process::spawn;
 use std::ffi::{OsStr, OsString};

@@ -1,7 +1,7 @@
 //! `resume`: the processes of a paused container go on.
 
 use super::Door;
-use crate::args::Call;
+use forgeone_cli::Call;
 use forgeone_runtime::Result;
 
 pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {

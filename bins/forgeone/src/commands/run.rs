@@ -1,10 +1,10 @@
 //! `run`: create, start, wait for the end, delete.
 
 use super::{Door, create_options};
-use crate::args::{Call, usage};
 use crate::foreground::{Foreground, console_size};
 use crate::own::{self, OwnBundle};
-use crate::settings::{StateRoot, make_runtime_dir};
+use forgeone_cli::settings::{StateRoot, make_runtime_dir};
+use forgeone_cli::{Call, usage};
 use forgeone_runtime::lifecycle::{CreateOptions, Runtime, Settings};
 use forgeone_runtime::{Error, Kind, Result};
 use forgeone_sys::process::{geteuid, getpid, set_child_subreaper};

@@ -1,8 +1,8 @@
 //! `spec`: a `config.json` to start from.
 
 use super::{Door, show};
-use crate::args::{Call, usage};
-use crate::output;
+use forgeone_cli::output;
+use forgeone_cli::{Call, usage};
 use forgeone_runtime::bundle::template;
 use forgeone_runtime::{Error, Kind, Result, spec::Spec};
 use forgeone_sys::process::{getegid, geteuid};

@@ -1,8 +1,8 @@
 //! `start`: the program of a created container.
 
 use super::Door;
-use crate::args::Call;
 use crate::inherit::notify_socket;
+use forgeone_cli::Call;
 use forgeone_runtime::Result;
 
 pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {

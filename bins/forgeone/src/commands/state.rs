@@ -1,8 +1,8 @@
 //! `state`: the state of a container as JSON.
 
 use super::{Door, show};
-use crate::args::Call;
-use crate::output;
+use forgeone_cli::Call;
+use forgeone_cli::output;
 use forgeone_runtime::Result;
 
 pub(crate) fn run(door: &Door, call: &Call) -> Result<u8> {

@@ -1,7 +1,7 @@
 //! `update`: other limits for a container that lives.
 
 use super::{Door, input};
-use crate::args::{Call, Values, usage};
+use forgeone_cli::{Call, Values, usage};
 use forgeone_runtime::Result;
 use forgeone_runtime::lifecycle::UpdateOptions;
 use forgeone_runtime::spec::{BlockIo, Cpu, Memory, Pids, Resources};
@@ -111,7 +111,8 @@ fn size(text: &str) -> Option<i64> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::args::{Parsed, parse};
+    use forgeone_cli::tables::OCI;
+    use forgeone_cli::{Parsed, parse};
 
     #[test]
     fn sizes_are_read_as_runc_reads_them() {
@@ -145,7 +146,7 @@ mod tests {
     /// What the options come to, as JSON.
     fn of(words: &[&str]) -> std::result::Result<String, String> {
         let words = ["update"].iter().chain(words).map(std::ffi::OsString::from);
-        match parse(words.chain(["c1".into()]), &mut Values::default()) {
+        match parse(&OCI, words.chain(["c1".into()]), &mut Values::default()) {
             Ok(Parsed::Call(call)) => {
                 asked(&call.flags).map(|r| serde_json::to_string(&r).unwrap()).map_err(|e| e.to_string())
             }

@@ -9,7 +9,7 @@ mod end_of_input;
 mod relay;
 mod terminal;
 
-use crate::log::Log;
+use forgeone_cli::Log;
 use forgeone_runtime::Result;
 use forgeone_runtime::error::During;
 use forgeone_runtime::lifecycle::{Notify, Started};

@@ -3,109 +3,86 @@
 mod list;
 mod pull;
 
-use crate::arguments::Arguments;
-use crate::config::print;
+use crate::config::{self, print};
 use crate::failure::Failure;
 use crate::load;
 use crate::store::{Image, Store};
+use forgeone_cli::settings::{Surroundings, data_root};
+use forgeone_cli::{Call, Values, wants_json};
 use forgeone_distribution::Reference;
+use forgeone_runtime::lifecycle::in_user_namespace;
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 pub(crate) use list::size;
 
-/// A command.
-struct Command {
-    name: &'static str,
-    /// Carries it out; `None` if help is asked for, which is the door's.
-    run: fn(Vec<OsString>) -> Result<Option<()>, Failure>,
-}
-
-const COMMANDS: &[Command] = &[
-    Command { name: "images", run: images },
-    Command { name: "load", run: load },
-    Command { name: "pull", run: pull::pull },
-    Command { name: "rmi", run: rmi },
-    Command { name: "tag", run: tag },
-];
-
-/// Whether a word is one of these commands.
-pub(crate) fn knows(word: &OsStr) -> bool {
-    COMMANDS.iter().any(|command| word == command.name)
-}
-
 /// Carries a command out; the exit status.
-pub(crate) fn run(name: &OsStr, words: Vec<OsString>) -> Result<u8, Failure> {
-    let Some(command) = COMMANDS.iter().find(|command| name == command.name) else {
-        return Err(Failure::new("no such command"));
+pub(crate) fn run(call: &Call, global: &Values) -> Result<u8, Failure> {
+    let done = match call.command.name {
+        "config" => return config::run(call.words.clone()),
+        "images" => images(call, global),
+        "load" => load(call, global),
+        "pull" => pull::pull(call, global),
+        "rmi" => rmi(call, global),
+        "tag" => tag(call, global),
+        _ => Err(Failure::new("no such command")),
     };
-    match (command.run)(words) {
-        Ok(Some(())) => Ok(0),
-        Ok(None) => Err(Failure::new(format_args!("see 'forgeone help {}'", command.name))),
+    match done {
+        Ok(()) => Ok(0),
         // Who speaks with a registry says what for.
-        Err(failure) if failure.to_string().starts_with(&format!("{} ", command.name)) => Err(failure),
-        Err(failure) => Err(failure.during(command.name)),
+        Err(failure) if failure.to_string().starts_with(&format!("{} ", call.command.name)) => Err(failure),
+        Err(failure) => Err(failure.during(call.command.name)),
     }
 }
 
-fn images(words: Vec<OsString>) -> Result<Option<()>, Failure> {
-    let read = Arguments::read(words, &["quiet|q"], &["format|f", "data-root"], (0, 0))?;
-    let Some(arguments) = read else { return Ok(None) };
-    let format = arguments.choice("format", &["table", "json"])?;
-    let store = store(&arguments)?;
+fn images(call: &Call, global: &Values) -> Result<(), Failure> {
+    let json = wants_json(call)?;
+    let store = store(global)?;
     let rows = list::rows(&store)?;
-    print(&match (arguments.switch("quiet"), format) {
+    print(&match (call.flags.switch("quiet"), json) {
         (true, _) => list::ids(&rows),
-        (false, "json") => list::json(&rows)?,
-        (false, _) => list::table(&rows),
+        (false, true) => list::json(&rows)?,
+        (false, false) => list::table(&rows),
     })
-    .map(Some)
 }
 
-fn load(words: Vec<OsString>) -> Result<Option<()>, Failure> {
-    let read = Arguments::read(words, &["quiet|q"], &["input|i", "data-root"], (0, 1))?;
-    let Some(arguments) = read else { return Ok(None) };
-    let file = arguments.values("input").last().or(arguments.words().first().map(String::as_str));
-    let file = PathBuf::from(file.unwrap_or("-"));
-    let loaded = load::load(&store(&arguments)?, &file);
+fn load(call: &Call, global: &Values) -> Result<(), Failure> {
+    let file = call.flags.value("input").or(call.words.first().map(|word| word.as_os_str()));
+    let file = PathBuf::from(file.unwrap_or("-".as_ref()));
+    let loaded = load::load(&store(global)?, &file);
     for image in loaded.map_err(|failure| failure.during(file.display()))? {
-        if !arguments.switch("quiet") {
+        if !call.flags.switch("quiet") {
             print(&format!("Loaded image: {image}\n"))?;
         }
     }
-    Ok(Some(()))
+    Ok(())
 }
 
-fn tag(words: Vec<OsString>) -> Result<Option<()>, Failure> {
-    let Some(arguments) = Arguments::read(words, &[], &["data-root"], (2, 2))? else { return Ok(None) };
-    let [image, name] = arguments.words() else { return Err(Failure::new("<image> and <name> are needed")) };
+fn tag(call: &Call, global: &Values) -> Result<(), Failure> {
+    let (image, name) = (call.text(0)?, call.text(1)?);
     let wrong = |e| Failure::new(format_args!("name {name:?}: {e}"));
     let reference: Reference = name.parse().map_err(wrong)?;
     if reference.digest().is_some() {
         return Err(Failure::new(format_args!("name {name:?}: a digest can't be given; leave @… out")));
     }
-    let store = store(&arguments)?;
+    let store = store(global)?;
     let image = store.find(image)?;
     let unpacked = image.unpacked();
-    store.add(image.manifest, Some(&reference), unpacked).map(Some)
+    store.add(image.manifest, Some(&reference), unpacked)
 }
 
-fn rmi(words: Vec<OsString>) -> Result<Option<()>, Failure> {
-    let Some(arguments) = Arguments::read(words, &["force|f"], &["data-root"], (1, usize::MAX))? else {
-        return Ok(None);
-    };
-    let (store, force) = (store(&arguments)?, arguments.switch("force"));
+fn rmi(call: &Call, global: &Values) -> Result<(), Failure> {
+    let (store, force) = (store(global)?, call.flags.switch("force"));
     // All are looked for before any is removed.
     let mut gone = Vec::new();
-    for word in arguments.words() {
+    for word in call.texts()? {
         gone.extend(meant(&store, word, store.find(word)?, force)?);
     }
     let same = |a: &Image, b: &Image| a.name == b.name && a.manifest.digest == b.manifest.digest;
     store.forget(|image| gone.iter().any(|gone| same(gone, image)))?;
     store.collect()?;
     let told: BTreeSet<String> = gone.iter().map(list::called).collect();
-    told.iter().try_for_each(|name| print(&format!("Untagged: {name}\n"))).map(Some)
+    told.iter().try_for_each(|name| print(&format!("Untagged: {name}\n")))
 }
 
 /// The names that a word removes: one that is a name, itself; of an id, its only one, or by force all.
@@ -133,10 +110,12 @@ fn meant(store: &Store, word: &str, image: Image, force: bool) -> Result<Vec<Ima
     }
 }
 
-fn store(arguments: &Arguments) -> Result<Store, Failure> {
-    let chosen = arguments.values("data-root").last().map(PathBuf::from);
-    if chosen.is_none() && forgeone_sys::process::geteuid() != 0 {
+fn store(global: &Values) -> Result<Store, Failure> {
+    let euid = forgeone_sys::process::geteuid();
+    if global.value("data-root").is_none() && euid != 0 {
         return Err(Failure::new("images are kept for root only as yet; as another user, name --data-root"));
     }
-    Store::open(&chosen.unwrap_or_else(|| PathBuf::from("/var/lib/forgeone")))
+    let variable = |name: &str| std::env::var_os(name);
+    let around = Surroundings { variable: &variable, euid, in_user_namespace: &in_user_namespace };
+    Store::open(&data_root(global, &around)?)
 }

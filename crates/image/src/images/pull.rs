@@ -1,32 +1,28 @@
 //! `pull`: images out of registries, by name.
 
 use super::store;
-use crate::arguments::Arguments;
 use crate::config::print;
 use crate::failure::Failure;
 use crate::image;
 use crate::pull::{self, How};
-use crate::remote::{self, Remote};
+use crate::remote::Remote;
 use crate::store::Store;
+use forgeone_cli::{Call, Values};
 use forgeone_distribution::Reference;
-use std::ffi::OsString;
 
-pub(super) fn pull(words: Vec<OsString>) -> Result<Option<()>, Failure> {
-    let valued = [&remote::VALUED[..], &["platform", "data-root"]].concat();
-    let read = Arguments::read(words, &["quiet|q", "all-tags|a"], &valued, (1, usize::MAX))?;
-    let Some(arguments) = read else { return Ok(None) };
-    let platform = arguments.values("platform").last().map(image::platform).transpose()?;
-    let how = How { platform, quiet: arguments.switch("quiet"), remote: Remote::of(&arguments)? };
+pub(super) fn pull(call: &Call, global: &Values) -> Result<(), Failure> {
+    let platform = call.flags.text("platform")?.map(image::platform).transpose()?;
+    let how = How { platform, quiet: call.flags.switch("quiet"), remote: Remote::of(&call.flags)? };
     let mut references = Vec::new();
-    for word in arguments.words() {
+    for word in call.texts()? {
         let reference = word.parse().map_err(|wrong| Failure::new(format_args!("{word:?}: {wrong}")))?;
-        match arguments.switch("all-tags") {
+        match call.flags.switch("all-tags") {
             true => references.extend(all_tags(&how, &reference)?),
             false => references.push(reference),
         }
     }
-    let store = store(&arguments)?;
-    references.iter().try_for_each(|reference| one(&store, reference, &how)).map(Some)
+    let store = store(global)?;
+    references.iter().try_for_each(|reference| one(&store, reference, &how))
 }
 
 fn one(store: &Store, reference: &Reference, how: &How) -> Result<(), Failure> {

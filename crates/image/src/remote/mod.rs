@@ -2,15 +2,12 @@
 
 mod registries;
 
-use crate::arguments::Arguments;
 use crate::failure::Failure;
+use forgeone_cli::Values;
 use forgeone_distribution::{AuthFiles, Client, Credentials, Options, Reference};
 use registries::Registries;
 pub(crate) use registries::Source;
 use std::path::PathBuf;
-
-/// The options with a value of commands that speak with registries.
-pub(crate) const VALUED: [&str; 3] = ["authfile", "cacert", "tls-verify"];
 
 /// As the options of a command and the files of this machine say.
 #[derive(Clone, Debug, Default)]
@@ -28,12 +25,12 @@ impl Remote {
         Ok(Self { registries: Registries::of_user()?, ..Self::default() })
     }
 
-    /// The same, with a command's options ([`VALUED`]).
-    pub(crate) fn of(arguments: &Arguments) -> Result<Self, Failure> {
+    /// The same, with a command's options.
+    pub(crate) fn of(flags: &Values) -> Result<Self, Failure> {
         Ok(Self {
-            auth_file: arguments.values("authfile").last().map(PathBuf::from),
-            authorities: arguments.values("cacert").map(PathBuf::from).collect(),
-            insecure: arguments.choice("tls-verify", &["true", "false"])? == "false",
+            auth_file: flags.value("authfile").map(PathBuf::from),
+            authorities: flags.all("cacert").map(PathBuf::from).collect(),
+            insecure: flags.choice("tls-verify") == Some(false),
             ..Self::of_user()?
         })
     }

@@ -1,39 +1,39 @@
 //! Help texts, made from the table.
 
-use super::table::{COMMANDS, Command, Flag, GLOBAL, Takes};
+use crate::table::{Command, Flag, Name, Takes};
 use std::fmt::Write;
 
-const INTRODUCTION: &str = "\
-ForgeOne runs containers: OCI bundles, with runc's command line.
-
-    forgeone spec && forgeone run web     run the bundle in this directory
-";
-
-/// The help of a command, or of the whole.
-pub(crate) fn help(command: Option<&Command>) -> String {
-    let mut out = String::with_capacity(4096);
+/// The help of the whole: what it is, its commands by the titles of their groups, its global options, and more.
+pub fn help(introduction: &str, groups: &[(&str, &[Name])], global: &[Flag], more: &str) -> String {
+    let mut out = String::with_capacity(8192);
     // Writing to a String doesn't fail.
-    let _ = match command {
-        Some(command) => one(&mut out, command),
-        None => all(&mut out),
-    };
+    let _ = all(&mut out, introduction, groups, global, more);
     out
 }
 
-fn all(out: &mut String) -> std::fmt::Result {
-    writeln!(
-        out,
-        "{INTRODUCTION}\nusage: forgeone [global options] <command> [options] [arguments]\n\ncommands:"
-    )?;
-    for command in COMMANDS {
-        writeln!(out, "  {:<10} {}", command.name, command.about)?;
+/// The help of a command.
+pub fn help_of(command: &Command) -> String {
+    let mut out = String::with_capacity(4096);
+    let _ = one(&mut out, command);
+    out
+}
+
+fn all(
+    out: &mut String,
+    introduction: &str,
+    groups: &[(&str, &[Name])],
+    global: &[Flag],
+    more: &str,
+) -> std::fmt::Result {
+    write!(out, "{introduction}\nusage: forgeone [global options] <command> [options] [arguments]\n")?;
+    for (title, names) in groups {
+        writeln!(out, "\n{title}:")?;
+        for (name, about) in *names {
+            writeln!(out, "  {name:<10} {about}")?;
+        }
     }
-    writeln!(out, "  {:<10} show this help, or that of a command", "help")?;
-    flags(out, "global options", GLOBAL)?;
-    writeln!(
-        out,
-        "\nDEBUG=1 is as --debug, FORGEONE_ROOT as --root. A command sees the containers of its state root."
-    )
+    flags(out, "global options", global)?;
+    writeln!(out, "\n{more}")
 }
 
 fn one(out: &mut String, command: &Command) -> std::fmt::Result {
@@ -47,6 +47,10 @@ fn one(out: &mut String, command: &Command) -> std::fmt::Result {
     out.push('\n');
     if !command.text.is_empty() {
         writeln!(out, "\n{}", command.text)?;
+    }
+    for (i, command) in command.group.iter().enumerate() {
+        let title = if i == 0 { "\ncommands:\n" } else { "" };
+        writeln!(out, "{title}  {:<18} {}", command.name, command.about)?;
     }
     if !command.flags.is_empty() {
         flags(out, "options", command.flags)?;

@@ -1,26 +1,17 @@
-//! From words to a call: strict parsing by the [`table`].
+//! From words to a call: strict parsing by a program's tables.
 //!
 //! Options may stand before and after a command's words (`delete ID --force`), global ones anywhere, up to where
 //! a command's words belong to another program. As with runc, `-name` means `--name`.
 
-mod complete;
-mod help;
-mod table;
-mod values;
-
-pub(crate) use complete::{Wanted, commands, options, wanted};
-pub(crate) use help::help;
-pub(crate) use table::{Command, Flag, Takes, command};
-pub(crate) use values::Values;
-
+use crate::table::{Command, Flag, Program, Takes};
+use crate::values::Values;
 use forgeone_runtime::{Error, Kind, Result};
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
-use table::GLOBAL;
 
 /// What the words ask for.
 #[derive(Debug)]
-pub(crate) enum Parsed {
+pub enum Parsed {
     /// The help of a command, or of the whole.
     Help(Option<&'static Command>),
     /// The version.
@@ -31,37 +22,50 @@ pub(crate) enum Parsed {
 
 /// A command with its options and words.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub struct Call {
     /// Which.
-    pub(crate) command: &'static Command,
+    pub command: &'static Command,
     /// Its options.
-    pub(crate) flags: Values,
+    pub flags: Values,
     /// Its words; as many as the table wants.
-    pub(crate) words: Vec<OsString>,
+    pub words: Vec<OsString>,
 }
 
 impl Call {
     /// The first word, where the table requires one.
-    pub(crate) fn id(&self) -> Result<&str> {
+    pub fn id(&self) -> Result<&str> {
         let word = self.words.first().map_or(OsStr::new(""), |w| w);
         word.to_str().ok_or_else(|| usage(format!("container id {word:?} is not UTF-8")))
+    }
+
+    /// A word as text; empty if there are fewer.
+    pub fn text(&self, index: usize) -> Result<&str> {
+        let word = self.words.get(index).map_or(OsStr::new(""), |word| word);
+        word.to_str().ok_or_else(|| usage(format!("{word:?} is not UTF-8")))
+    }
+
+    /// All words as text.
+    pub fn texts(&self) -> Result<Vec<&str>> {
+        (0..self.words.len()).map(|index| self.text(index)).collect()
     }
 }
 
 /// A failure of the caller's words.
-pub(crate) fn usage(message: impl Into<String>) -> Error {
+pub fn usage(message: impl Into<String>) -> Error {
     Error::new(Kind::Usage, message)
 }
 
 /// Why the words make no call: the failure, and the command that they name, if they do.
 #[derive(Debug)]
-pub(crate) struct Misuse {
+pub struct Misuse {
     /// What is wrong.
-    pub(crate) error: Error,
+    pub error: Error,
     /// Whose help tells more.
-    pub(crate) command: Option<&'static Command>,
+    pub command: Option<&'static Command>,
     /// The exit status, as runc's.
-    pub(crate) status: u8,
+    pub status: u8,
+    /// What was taken for a command, and is none of this program's.
+    pub unknown: Option<OsString>,
 }
 
 /// The exit status of words that aren't understood.
@@ -72,32 +76,35 @@ const UNKNOWN: u8 = 3;
 
 /// Parses the words behind the program's name. Global options go to `global` as they are found, so that a failure
 /// further on can still be logged where they say.
-pub(crate) fn parse(
+pub fn parse(
+    program: &'static Program,
     words: impl IntoIterator<Item = OsString>,
     global: &mut Values,
 ) -> std::result::Result<Parsed, Misuse> {
-    let mut words = Words { parser: Parser::from_args(words), ended: false };
-    let name = match words.global(global).map_err(|error| Misuse { error, command: None, status: MISUSED })? {
+    let mut words = Words { global: program.global, parser: Parser::from_args(words), ended: false };
+    let misused = |error| Misuse { error, command: None, status: MISUSED, unknown: None };
+    let name = match words.global(global).map_err(misused)? {
         Some(Before::Command(name)) => name,
         Some(Before::Version) => return Ok(Parsed::Version),
         None => return Ok(Parsed::Help(None)),
     };
     if name == "help" || name == "h" {
         let Some(topic) = words.rest().into_iter().next() else { return Ok(Parsed::Help(None)) };
-        return Ok(Parsed::Help(Some(find(&topic)?)));
+        return Ok(Parsed::Help(Some(find(program, &topic)?)));
     }
-    let command = find(&name)?;
+    let command = find(program, &name)?;
     words.call(command, global).map_err(|e| Misuse {
         error: e.during(command.name),
         command: Some(command),
         status: MISUSED,
+        unknown: None,
     })
 }
 
-fn find(name: &OsStr) -> std::result::Result<&'static Command, Misuse> {
-    command(name).ok_or_else(|| {
+fn find(program: &'static Program, name: &OsStr) -> std::result::Result<&'static Command, Misuse> {
+    program.command(name).ok_or_else(|| {
         let error = usage(format!("unknown command {}", name.to_string_lossy()));
-        Misuse { error, command: None, status: UNKNOWN }
+        Misuse { error, command: None, status: UNKNOWN, unknown: Some(name.to_owned()) }
     })
 }
 
@@ -115,6 +122,7 @@ enum Token {
 
 /// The words that are still to be read.
 struct Words {
+    global: &'static [Flag],
     parser: Parser,
     /// Whether `--` was read.
     ended: bool,
@@ -124,7 +132,7 @@ impl Words {
     /// Reads global options up to the command.
     fn global(&mut self, global: &mut Values) -> Result<Option<Before>> {
         loop {
-            match self.next(&[GLOBAL])? {
+            match self.next(&[self.global])? {
                 Some(Token::Word(name)) => return Ok(Some(Before::Command(name))),
                 Some(Token::Flag(flag, _)) if flag.long == "version" => return Ok(Some(Before::Version)),
                 Some(Token::Flag(flag, _)) if flag.long == "help" => return Ok(None),
@@ -137,8 +145,16 @@ impl Words {
     /// Reads a command's options and words to the end.
     fn call(&mut self, command: &'static Command, global: &mut Values) -> Result<Parsed> {
         let mut call = Call { command, flags: Values::default(), words: Vec::new() };
-        while let Some(token) = self.next(&[command.flags, GLOBAL])? {
+        if command.verbatim == Some(0) {
+            call.words = self.rest();
+        }
+        while let Some(token) = self.next(&[command.flags, self.global])? {
             match token {
+                Token::Word(word) if !command.group.is_empty() => {
+                    let unknown = || usage(format!("unknown command {}", word.to_string_lossy()));
+                    let chosen = command.group.iter().find(|c| c.is_called(&word)).ok_or_else(unknown)?;
+                    return self.call(chosen, global);
+                }
                 Token::Word(word) => {
                     call.words.push(word);
                     if command.verbatim == Some(call.words.len()) {
@@ -243,7 +259,7 @@ fn single_dash(word: &OsStr, tables: &[&'static [Flag]]) -> Option<(&'static Fla
 }
 
 /// The option that fits; before its own ones a command has no version to show.
-fn lookup(tables: &[&'static [Flag]], fits: impl Fn(&Flag) -> bool) -> Option<&'static Flag> {
+pub(crate) fn lookup(tables: &[&'static [Flag]], fits: impl Fn(&Flag) -> bool) -> Option<&'static Flag> {
     let hidden = |flag: &Flag| tables.len() > 1 && flag.long == "version";
     tables.iter().copied().flatten().find(|flag| fits(flag) && !hidden(flag))
 }
@@ -266,6 +282,18 @@ fn count(command: &Command, words: &[OsString]) -> Result<()> {
     match words.get(command.words.len()) {
         Some(extra) if !any => Err(usage(format!("unexpected argument {}", extra.to_string_lossy()))),
         _ => Ok(()),
+    }
+}
+
+/// Whether a table or JSON is wanted.
+///
+/// # Errors
+/// Any other format.
+pub fn wants_json(call: &Call) -> Result<bool> {
+    match call.flags.text("format")? {
+        None | Some("table") => Ok(false),
+        Some("json") => Ok(true),
+        Some(other) => Err(usage(format!("option --format is table or json, not {other:?}"))),
     }
 }
 

@@ -4,12 +4,12 @@ use forgeone_runtime::{Error, Kind, Result};
 use forgeone_sys::{Errno, fs};
 
 /// Writes all of `text`.
-pub(crate) fn print(text: &str) -> Result<()> {
+pub fn print(text: &str) -> Result<()> {
     offer(text).map(drop)
 }
 
 /// The same; whether there still is a reader.
-pub(crate) fn offer(text: &str) -> Result<bool> {
+pub fn offer(text: &str) -> Result<bool> {
     match fs::write_all(fs::stdout(), text.as_bytes()) {
         Err(e) if e.errno() == Errno::PIPE => Ok(false),
         Err(e) => {
@@ -21,7 +21,7 @@ pub(crate) fn offer(text: &str) -> Result<bool> {
 }
 
 /// The message on one line, without anything that a terminal would obey.
-pub(crate) fn printable(message: &str) -> String {
+pub fn printable(message: &str) -> String {
     let mut out = String::with_capacity(message.len());
     for c in message.chars() {
         match c.is_control() {

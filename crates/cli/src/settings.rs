@@ -1,6 +1,7 @@
 //! From the global options and the environment to the runtime's settings.
 
-use crate::args::{Values, usage};
+use crate::parse::usage;
+use crate::values::Values;
 use forgeone_runtime::lifecycle::Settings;
 use forgeone_runtime::{Error, Kind, Result};
 use std::ffi::OsString;
@@ -9,18 +10,18 @@ use std::path::{Component, Path, PathBuf};
 
 /// Where states are kept, and who said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StateRoot {
+pub struct StateRoot {
     /// Absolute.
-    pub(crate) path: PathBuf,
+    pub path: PathBuf,
     /// Whether `--root` named it, so that it is an error if it is missing.
-    pub(crate) named: bool,
+    pub named: bool,
     /// Whether it is below `$XDG_RUNTIME_DIR`.
-    pub(crate) in_runtime_dir: bool,
+    pub in_runtime_dir: bool,
 }
 
 impl StateRoot {
     /// Whether it is more than the last resort.
-    pub(crate) fn is_chosen(&self) -> bool {
+    pub fn is_chosen(&self) -> bool {
         self.named || self.in_runtime_dir || self.path != Path::new(DEFAULT)
     }
 }
@@ -29,17 +30,17 @@ impl StateRoot {
 const DEFAULT: &str = "/run/forgeone";
 
 /// What of the environment decides about the state root.
-pub(crate) struct Surroundings<'a> {
+pub struct Surroundings<'a> {
     /// Environment variables.
-    pub(crate) variable: &'a dyn Fn(&str) -> Option<OsString>,
+    pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// Effective user id.
-    pub(crate) euid: u32,
+    pub euid: u32,
     /// Whether the user namespace is not the initial one.
-    pub(crate) in_user_namespace: &'a dyn Fn() -> bool,
+    pub in_user_namespace: &'a dyn Fn() -> bool,
 }
 
 /// The settings that hold for all commands.
-pub(crate) fn settings(global: &Values, root: &StateRoot) -> Result<Settings> {
+pub fn settings(global: &Values, root: &StateRoot) -> Result<Settings> {
     Ok(Settings {
         root: root.path.clone(),
         systemd_cgroup: global.switch("systemd-cgroup"),
@@ -52,7 +53,7 @@ pub(crate) fn settings(global: &Values, root: &StateRoot) -> Result<Settings> {
 
 /// The state root: `--root`, else `FORGEONE_ROOT`, else `$XDG_RUNTIME_DIR/forgeone` for those who aren't the
 /// machine's root, else `/run/forgeone`.
-pub(crate) fn state_root(global: &Values, around: &Surroundings) -> Result<StateRoot> {
+pub fn state_root(global: &Values, around: &Surroundings) -> Result<StateRoot> {
     let variable = |name| (around.variable)(name).filter(|value: &OsString| !value.is_empty());
     if global.is_empty("root") {
         return Err(usage("option --root is empty"));
@@ -95,9 +96,33 @@ fn clean(path: &Path) -> std::io::Result<PathBuf> {
     Ok(out)
 }
 
+/// Where data is kept if nobody says otherwise: `/var/lib/forgeone` for root, else `$XDG_DATA_HOME/forgeone`, else
+/// `~/.local/share/forgeone`.
+///
+/// # Errors
+/// An empty name, or a user without a home directory.
+pub fn data_root(global: &Values, around: &Surroundings) -> Result<PathBuf> {
+    let variable = |name| (around.variable)(name).filter(|value: &OsString| !value.is_empty());
+    if global.is_empty("data-root") {
+        return Err(usage("option --data-root is empty"));
+    }
+    if let Some(path) = global.path("data-root")? {
+        return Ok(path);
+    }
+    if !honours_runtime_dir(around) {
+        return Ok("/var/lib/forgeone".into());
+    }
+    if let Some(home) = variable("XDG_DATA_HOME").filter(|home| Path::new(home).is_absolute()) {
+        return Ok(Path::new(&home).join("forgeone"));
+    }
+    let home = variable("HOME").filter(|home| Path::new(home).is_absolute());
+    let home = home.ok_or_else(|| usage("HOME is not set: name where data is kept with --data-root"))?;
+    Ok(Path::new(&home).join(".local/share/forgeone"))
+}
+
 /// Makes a state root below `$XDG_RUNTIME_DIR`, with the sticky bit, without which what isn't used for some hours
 /// is removed (XDG Base Directory Specification).
-pub(crate) fn make_runtime_dir(root: &StateRoot) -> Result<()> {
+pub fn make_runtime_dir(root: &StateRoot) -> Result<()> {
     if !root.in_runtime_dir || root.path.exists() {
         return Ok(());
     }
@@ -111,12 +136,13 @@ pub(crate) fn make_runtime_dir(root: &StateRoot) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::args;
+    use crate::parse;
+    use crate::tables::OCI;
 
     /// The state root for these words, with these variables, for a user who may be in a user namespace.
     fn root(words: &[&str], variables: &[(&str, &str)], euid: u32, inside: bool) -> Result<StateRoot> {
         let mut global = Values::default();
-        args::parse(words.iter().map(OsString::from), &mut global).unwrap();
+        parse(&OCI, words.iter().map(OsString::from), &mut global).unwrap();
         let find = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| v.into());
         let around = Surroundings { variable: &find, euid, in_user_namespace: &|| inside };
         state_root(&global, &around)

@@ -1,11 +1,13 @@
 //! Words and what they come to.
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::help_of;
+use crate::tables::{IMAGE, OCI, STANDALONE};
 
 /// What words come to, in short: `exec t=true e=A=1 | id sh -c x | root=/r`.
 fn read(words: &[&str]) -> std::result::Result<String, String> {
     let mut global = Values::default();
-    let parsed = parse(words.iter().map(OsString::from), &mut global);
+    let parsed = parse(&OCI, words.iter().map(OsString::from), &mut global);
     let show = |values: &Values| values.pairs().collect::<Vec<_>>().join(" ");
     match parsed {
         Err(misuse) => Err(misuse.error.to_string()),
@@ -141,7 +143,7 @@ fn what_is_not_understood_is_refused_by_name() {
 fn global_options_are_known_even_if_what_follows_is_wrong() {
     let mut global = Values::default();
     let words = ["--log", "/l", "--log-format", "json", "exec", "--bogus"];
-    assert!(parse(words.map(OsString::from), &mut global).is_err());
+    assert!(parse(&OCI, words.map(OsString::from), &mut global).is_err());
     assert_eq!(global.value("log"), Some(OsStr::new("/l")));
     assert_eq!(global.value("log-format"), Some(OsStr::new("json")));
 }
@@ -150,7 +152,7 @@ fn global_options_are_known_even_if_what_follows_is_wrong() {
 fn values_are_read_strictly() {
     let values = |words: &[&str]| {
         let mut global = Values::default();
-        match parse(words.iter().map(OsString::from), &mut global).unwrap() {
+        match parse(&OCI, words.iter().map(OsString::from), &mut global).unwrap() {
             Parsed::Call(call) => call.flags,
             other => panic!("{other:?}"),
         }
@@ -173,16 +175,22 @@ fn a_name_that_is_no_text_is_refused() {
     use std::os::unix::ffi::OsStringExt;
     let odd = || OsString::from_vec(vec![b'-', b'-', 0xff]);
     let mut global = Values::default();
-    assert!(parse([OsString::from("state"), odd()], &mut global).is_err());
-    assert!(parse([odd()], &mut global).is_err());
+    assert!(parse(&OCI, [OsString::from("state"), odd()], &mut global).is_err());
+    assert!(parse(&OCI, [odd()], &mut global).is_err());
     let word = OsString::from_vec(vec![0xff]);
-    let Ok(Parsed::Call(call)) = parse([OsString::from("state"), word], &mut global) else { panic!() };
+    let Ok(Parsed::Call(call)) = parse(&OCI, [OsString::from("state"), word], &mut global) else { panic!() };
     assert!(call.id().unwrap_err().to_string().ends_with("is not UTF-8"));
 }
 
+/// Every command of every program.
+fn commands() -> impl Iterator<Item = &'static Command> {
+    let of_groups = |command: &'static Command| std::iter::once(command).chain(command.group);
+    [&OCI, &IMAGE, &STANDALONE].into_iter().flat_map(|program| program.commands).flat_map(of_groups)
+}
+
 #[test]
-fn names_in_the_table_are_unique() {
-    for command in table::COMMANDS {
+fn names_in_the_tables_are_unique() {
+    for command in commands() {
         let mut seen = std::collections::BTreeSet::new();
         for flag in command.flags {
             assert!(seen.insert(flag.long.to_owned()), "{} --{}", command.name, flag.long);
@@ -192,15 +200,16 @@ fn names_in_the_table_are_unique() {
                 command.name,
                 flag.short
             );
-            assert!(flag.short.is_none_or(|c| c != 'h' && c != 'v'), "{} -{:?}", command.name, flag.short);
         }
+    }
+    for command in OCI.commands {
+        assert!(command.flags.iter().all(|flag| !matches!(flag.short, Some('h' | 'v'))), "{}", command.name);
     }
 }
 
 #[test]
 fn help_fits_a_screen_line() {
-    let all = table::COMMANDS.iter().map(|command| help(Some(command)));
-    for text in all.chain([help(None)]) {
+    for text in commands().map(help_of) {
         for line in text.lines() {
             assert!(line.chars().count() <= 110, "{line}");
         }

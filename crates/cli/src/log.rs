@@ -3,8 +3,9 @@
 //! An error goes to standard error as one plain line, and to the log's file where there is one. Without a file the
 //! log is standard error itself; there, asking for JSON turns the plain line into an entry.
 
-use crate::args::{Values, usage};
 use crate::output::printable;
+use crate::parse::usage;
+use crate::values::Values;
 use forgeone_runtime::{Result, clock};
 use forgeone_sys::without_numbers;
 use std::fs::File;
@@ -21,7 +22,7 @@ enum Format {
 
 /// Where entries go.
 #[derive(Debug, Default)]
-pub(crate) struct Log {
+pub struct Log {
     file: Option<File>,
     format: Format,
     debug: bool,
@@ -29,7 +30,7 @@ pub(crate) struct Log {
 
 impl Log {
     /// The log that the global options ask for.
-    pub(crate) fn open(global: &Values) -> Result<Self> {
+    pub fn open(global: &Values) -> Result<Self> {
         let format = match global.text("log-format")? {
             None | Some("text") => Format::Text,
             Some("json") => Format::Json,
@@ -46,7 +47,7 @@ impl Log {
     }
 
     /// Reports a failure.
-    pub(crate) fn error(&self, message: &str) {
+    pub fn error(&self, message: &str) {
         if self.file.is_some() || self.format == Format::Json {
             self.entry("error", message);
         }
@@ -56,12 +57,12 @@ impl Log {
     }
 
     /// Reports what did no harm to the command's result.
-    pub(crate) fn warn(&self, message: &str) {
+    pub fn warn(&self, message: &str) {
         self.entry("warning", message);
     }
 
     /// Says what is done, where that was asked for.
-    pub(crate) fn debug(&self, message: impl FnOnce() -> String) {
+    pub fn debug(&self, message: impl FnOnce() -> String) {
         if self.debug {
             self.entry("debug", &message());
         }

@@ -1,24 +1,25 @@
 //! How the door speaks about itself: its version, and a failure as one line with an exit status.
 
-use crate::args::{Command, Misuse};
 use crate::log::Log;
+use crate::parse::Misuse;
+use crate::table::Command;
 use forgeone_runtime::{Error, Kind, spec};
 
 /// This program's version.
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The commit that it was built from, where the build was told.
-pub(crate) const COMMIT: Option<&str> = option_env!("FORGEONE_COMMIT");
+pub const COMMIT: Option<&str> = option_env!("FORGEONE_COMMIT");
 
 /// What `--version` prints. Always three lines: go-runc takes no other number (v1.0.0, `parseVersion`).
-pub(crate) fn version() -> String {
+pub fn version() -> String {
     let commit = COMMIT.unwrap_or("unknown");
     format!("forgeone version {VERSION}\ncommit: {commit}\nspec: {}\n", spec::VERSION)
 }
 
 /// A failure with the exit status that it makes.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub struct Failure {
     error: Error,
     command: Option<&'static Command>,
     status: u8,
@@ -26,17 +27,17 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// The words made no call.
-    pub(crate) fn of_misuse(misuse: Misuse) -> Self {
+    pub fn of_misuse(misuse: Misuse) -> Self {
         Self { error: misuse.error, command: misuse.command, status: misuse.status }
     }
 
     /// Something besides a command failed.
-    pub(crate) fn of_door(error: Error) -> Self {
+    pub fn of_door(error: Error) -> Self {
         Self { error, command: None, status: 1 }
     }
 
     /// A command failed.
-    pub(crate) fn of_command(error: Error, command: &'static Command) -> Self {
+    pub fn of_command(error: Error, command: &'static Command) -> Self {
         // What execve(2) says begins like the command.
         let said = error.to_string().strip_prefix(command.name).is_some_and(|rest| rest.starts_with(": "));
         let error = if said { error } else { error.during(command.name) };
@@ -44,7 +45,7 @@ impl Failure {
     }
 
     /// Reports it, once.
-    pub(crate) fn report(self, log: &Log) -> u8 {
+    pub fn report(self, log: &Log) -> u8 {
         log.error(&format!("{}{}", self.error, self.way_out()));
         self.status
     }
@@ -68,10 +69,9 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args;
 
     fn line(error: Error, name: &str) -> String {
-        let failure = match args::command(name.as_ref()) {
+        let failure = match crate::tables::OCI.command(name.as_ref()) {
             Some(command) => Failure::of_command(error, command),
             None => Failure::of_door(error),
         };

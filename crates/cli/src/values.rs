@@ -1,7 +1,7 @@
 //! Options as they were given, and how a command reads them.
 
-use super::table::{Flag, Takes};
-use super::usage;
+use crate::parse::usage;
+use crate::table::Flag;
 use forgeone_runtime::Result;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -9,61 +9,47 @@ use std::path::PathBuf;
 /// Options as they were given, in order. A value that is empty counts as not given, and of several the last
 /// counts, but for [`Values::all`].
 #[derive(Debug, Default)]
-pub(crate) struct Values(Vec<(&'static Flag, OsString)>);
+pub struct Values(Vec<(&'static Flag, OsString)>);
 
 impl Values {
-    pub(super) fn push(&mut self, flag: &'static Flag, value: OsString) {
+    pub(crate) fn push(&mut self, flag: &'static Flag, value: OsString) {
         self.0.push((flag, value));
     }
 
     /// `name=value`, in order.
     #[cfg(test)]
-    pub(super) fn pairs(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|(flag, value)| format!("{}={}", flag.long, value.to_string_lossy()))
     }
 
-    /// All that was given, as words for a program that knows the same options.
-    pub(crate) fn words(&self) -> impl Iterator<Item = OsString> {
-        self.0.iter().filter(|(flag, value)| flag.takes != Takes::Nothing || value != "false").map(
-            |(flag, value)| {
-                let mut word = OsString::from(format!("--{}", flag.long));
-                if flag.takes != Takes::Nothing {
-                    word.push("=");
-                    word.push(value);
-                }
-                word
-            },
-        )
-    }
-
     /// All values of an option, in order.
-    pub(crate) fn all<'a>(&'a self, long: &'a str) -> impl Iterator<Item = &'a OsStr> {
+    pub fn all<'a>(&'a self, long: &'a str) -> impl Iterator<Item = &'a OsStr> {
         self.0.iter().filter(move |(flag, _)| flag.long == long).map(|(_, value)| value.as_os_str())
     }
 
     /// Its value.
-    pub(crate) fn value(&self, long: &str) -> Option<&OsStr> {
+    pub fn value(&self, long: &str) -> Option<&OsStr> {
         let given = self.0.iter().rev().find(|(flag, _)| flag.long == long);
         given.map(|(_, value)| value.as_os_str()).filter(|value| !value.is_empty())
     }
 
     /// Whether it was given without a value.
-    pub(crate) fn is_empty(&self, long: &str) -> bool {
+    pub fn is_empty(&self, long: &str) -> bool {
         self.value(long).is_none() && self.all(long).next().is_some()
     }
 
     /// Its value as text.
-    pub(crate) fn text(&self, long: &str) -> Result<Option<&str>> {
+    pub fn text(&self, long: &str) -> Result<Option<&str>> {
         self.value(long).map(|value| text(long, value)).transpose()
     }
 
     /// All its values as text.
-    pub(crate) fn texts(&self, long: &str) -> Result<Vec<String>> {
+    pub fn texts(&self, long: &str) -> Result<Vec<String>> {
         self.all(long).map(|value| text(long, value).map(str::to_owned)).collect()
     }
 
     /// Its value as an absolute path.
-    pub(crate) fn path(&self, long: &str) -> Result<Option<PathBuf>> {
+    pub fn path(&self, long: &str) -> Result<Option<PathBuf>> {
         let absolute = |value: &OsStr| {
             std::path::absolute(value)
                 .map_err(|e| usage(format!("option --{long}: {}: {e}", value.display())))
@@ -72,7 +58,7 @@ impl Values {
     }
 
     /// Its value as a number.
-    pub(crate) fn number(&self, long: &str) -> Result<Option<u32>> {
+    pub fn number(&self, long: &str) -> Result<Option<u32>> {
         let Some(value) = self.text(long)? else { return Ok(None) };
         let digits = value.bytes().all(|b| b.is_ascii_digit());
         match value.parse() {
@@ -82,12 +68,12 @@ impl Values {
     }
 
     /// Whether a switch is on, if it was given.
-    pub(crate) fn choice(&self, long: &str) -> Option<bool> {
+    pub fn choice(&self, long: &str) -> Option<bool> {
         self.value(long).map(|value| value == "true")
     }
 
     /// Whether a switch is on.
-    pub(crate) fn switch(&self, long: &str) -> bool {
+    pub fn switch(&self, long: &str) -> bool {
         self.choice(long).unwrap_or(false)
     }
 }

@@ -4,14 +4,13 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
-use testkit::{Temp, privileged};
+use testkit::{Installed, Temp, privileged};
 
-const DOOR: &str = env!("CARGO_BIN_EXE_forgeone");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_forgeone-standalone");
 
 fn ask(words: &[&str]) -> String {
-    let output = Command::new(DOOR).args(words).env_clear().output().unwrap();
+    let output = Command::new(PROGRAM).args(words).env_clear().output().unwrap();
     assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -25,10 +24,15 @@ fn candidates(words: &[&str]) -> Vec<String> {
 #[test]
 fn a_word_becomes_what_fits_at_its_place() {
     let table: &[(&[&str], &[&str])] = &[
-        (&["st"], &["start", "state"]),
+        (&["sta"], &["start", "stats", "state"]),
+        (&["volume", "i"], &["inspect"]),
+        (&["volume", "ls", "--q"], &["--quiet"]),
+        (&["run", "--na"], &["--name"]),
+        (&["run", "--bun"], &["--bundle"]),
+        (&["run", "alpine", "--na"], &[":files"]),
         (&["--debug", "fea"], &["features"]),
         (&["--root", "/x", "del"], &["delete"]),
-        (&["help", "pa"], &["pause"]),
+        (&["help", "paus"], &["pause"]),
         (&["--roo"], &["--root", "--rootless"]),
         (&["--vers"], &["--version"]),
         (&["state", "--vers"], &[]),
@@ -56,7 +60,7 @@ fn a_word_becomes_what_fits_at_its_place() {
         (&["list", ""], &[]),
         (&["state", "--", "--"], &[]),
         (&["completion", ""], &["bash", "zsh", "fish"]),
-        (&["bogus", "st"], &["start", "state"]),
+        (&["bogus", "sta"], &["start", "stats", "state"]),
     ];
     for (words, want) in table {
         assert_eq!(candidates(words), *want, "{words:?}");
@@ -87,7 +91,7 @@ fn typed(shell: &str, typed: &str) -> Option<String> {
         return None;
     }
     let temp = Temp::new("shell");
-    std::os::unix::fs::symlink(DOOR, temp.path().join("forgeone")).unwrap();
+    let installed = Installed::new();
     let start = match shell {
         "bash" => "bash --norc --noprofile -i",
         "zsh" => "zsh -f -i",
@@ -95,7 +99,7 @@ fn typed(shell: &str, typed: &str) -> Option<String> {
     };
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", start, "/dev/null"]).current_dir(temp.path());
-    let path = format!("{}:{}", temp.path().display(), std::env::var("PATH").unwrap());
+    let path = format!("{}/bin:{}", installed.prefix().display(), std::env::var("PATH").unwrap());
     script.env("PATH", path).env("HOME", temp.path()).env("TERM", "dumb").env("FORGEONE_ROOT", temp.path());
     let mut child =
         script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -138,10 +142,10 @@ fn fish_completes_a_line() {
         return;
     }
     let temp = Temp::new("fish");
-    std::os::unix::fs::symlink(DOOR, temp.path().join("forgeone")).unwrap();
+    let installed = Installed::new();
     let complete = |line: &str| {
         let lines = format!("forgeone completion fish | source; complete --do-complete '{line}'");
-        let path = format!("{}:{}", temp.path().display(), std::env::var("PATH").unwrap());
+        let path = format!("{}/bin:{}", installed.prefix().display(), std::env::var("PATH").unwrap());
         let mut fish = Command::new("fish");
         fish.args(["--no-config", "-c", &lines]).env("PATH", path).env("HOME", temp.path());
         String::from_utf8(fish.current_dir(temp.path()).output().unwrap().stdout).unwrap()
@@ -149,6 +153,7 @@ fn fish_completes_a_line() {
     assert_eq!(complete("forgeone fea"), "features\tshow as JSON what this runtime implements\n");
     assert_eq!(complete("forgeone list --format=j"), "--format=json\n");
     fs::create_dir(temp.path().join("directory")).unwrap();
+    fs::write(temp.path().join("forgeone.log"), "").unwrap();
     assert!(complete("forgeone --root ").starts_with("directory/"), "{}", complete("forgeone --root "));
     assert!(complete("forgeone --log fo").starts_with("forgeone"), "{}", complete("forgeone --log fo"));
 }
@@ -160,7 +165,7 @@ fn a_shell_that_is_not_known_is_refused() {
         (&["bash", "x"], "unexpected argument x"),
         (&[], "missing <shell>"),
     ] {
-        let output = Command::new(DOOR).arg("completion").args(words).output().unwrap();
+        let output = Command::new(PROGRAM).arg("completion").args(words).output().unwrap();
         let line = format!("forgeone: completion: {cause}; see 'forgeone completion --help'\n");
         assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr)), (Some(1), line.into()));
     }
@@ -172,12 +177,12 @@ fn page_of(command: &str) -> String {
 }
 
 fn pages() -> Vec<(String, String)> {
-    testkit::manual::pages(Path::new(DOOR), "2026-01-01")
+    testkit::manual::pages(&Installed::new().door(), "2026-01-01")
 }
 
 #[test]
 fn every_command_and_option_has_its_place_in_the_manual() {
-    let pages = pages();
+    let (pages, installed) = (pages(), Installed::new());
     let options = |help: &str| -> Vec<String> {
         let words =
             help.lines().filter(|line| line.starts_with("  ")).flat_map(|line| line.split([' ', '[']));
@@ -189,17 +194,24 @@ fn every_command_and_option_has_its_place_in_the_manual() {
     for (name, _) in commands() {
         let file = format!("forgeone-{name}.1");
         let (_, page) = pages.iter().find(|(page, _)| *page == file).expect(&file);
-        let help = ask(&["help", &name]);
+        let help = help(&installed, &[&name]);
         assert!(help.lines().next().is_some_and(|about| page.contains(&about.replace('-', "\\-"))), "{name}");
         for option in options(&help) {
             assert!(page.contains(&format!("\\fB{option}\\fR")), "{file}: {option}");
         }
         assert!(pages[0].1.contains(&format!(".BR forgeone\\-{name} (1)")), "{name}");
     }
-    for option in options(&ask(&["help"])) {
+    let whole = help(&installed, &[]);
+    for option in options(whole.split("global options:").nth(1).unwrap()) {
         assert!(pages[0].1.contains(&format!("\\fB{option}\\fR")), "{option}");
     }
     assert_eq!(pages.len(), commands().len() + 1, "no page of a command that isn't there");
+}
+
+fn help(installed: &Installed, topic: &[&str]) -> String {
+    let output = Command::new(installed.door()).arg("help").args(topic).output().unwrap();
+    assert!(output.status.success(), "{topic:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Name and what it does, as the completion tells them.

@@ -1,0 +1,72 @@
+//! `forgeone-standalone`: containers from images, without a daemon. The door executes it with the words that it got; it
+//! lies in libexec, is lean and has one thread, as the door.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), no_main)]
+
+mod commands;
+
+use forgeone_cli::{Command, Failure, Log, Misuse, Parsed, Values, help_of, output, parse, tables};
+use forgeone_sys::signal::keep_children;
+use std::ffi::OsString;
+
+#[cfg(not(test))]
+forgeone_sys::entry!(run);
+
+#[cfg_attr(test, allow(dead_code))]
+fn run() -> u8 {
+    let words = forgeone_sys::entry::args().into_iter().skip(1).collect::<Vec<OsString>>();
+    // Who started us may ignore its own.
+    if let Err(e) = keep_children() {
+        return Failure::of_door(e.into()).report(&Log::default());
+    }
+    let mut global = Values::default();
+    let parsed = understand(&words, &mut global).map_err(Failure::of_misuse);
+    let log = match Log::open(&global) {
+        Ok(log) => log,
+        Err(e) => return Failure::of_door(e).report(&Log::default()),
+    };
+    match parsed.and_then(answer) {
+        Ok(status) => status,
+        Err(failure) => failure.report(&log),
+    }
+}
+
+/// Options without a command are those of `run`: `forgeone --name web --rootfs web.tar.gz --cmd "…"`.
+fn understand(words: &[OsString], global: &mut Values) -> Result<Parsed, Misuse> {
+    let parsed = parse(&tables::STANDALONE, words.iter().cloned(), global);
+    match parsed {
+        Err(Misuse { command: None, unknown: None, .. }) => {
+            let run = std::iter::once(OsString::from("run")).chain(words.iter().cloned());
+            *global = Values::default();
+            let again = parse(&tables::STANDALONE, run, global);
+            // What isn't an option of `run` either is told as what it was written as.
+            match again {
+                Err(Misuse { command: Some(_), .. }) => parsed,
+                again => again,
+            }
+        }
+        Err(misuse) => match misuse.command {
+            // As Podman and Docker.
+            Some(Command { failure: FAILED, .. }) => Err(Misuse { status: FAILED, ..misuse }),
+            _ => Err(misuse),
+        },
+        parsed => parsed,
+    }
+}
+
+/// The exit status where a command fails whose program has one of its own.
+const FAILED: u8 = 125;
+
+fn answer(parsed: Parsed) -> Result<u8, Failure> {
+    let call = match parsed {
+        Parsed::Help(Some(command)) => return say(&help_of(command)),
+        Parsed::Help(None) | Parsed::Version => return say("this program is started by forgeone\n"),
+        Parsed::Call(call) => call,
+    };
+    commands::carry_out(&call).map_err(|e| Failure::of_command(e, call.command))
+}
+
+fn say(text: &str) -> Result<u8, Failure> {
+    output::print(text).map(|()| 0).map_err(Failure::of_door)
+}
