@@ -14,7 +14,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 const DEPTH_MAX: u32 = 200;
 
 /// Copies the content of the directory `from` into the empty directory `to`.
-pub(super) fn copy(from: BorrowedFd, to: BorrowedFd) -> Result<()> {
+///
+/// # Errors
+/// The kernel's answer; trees that are nested too deep.
+pub fn copy(from: BorrowedFd, to: BorrowedFd) -> Result<()> {
     copy_directory(from, to, 0)
 }
 

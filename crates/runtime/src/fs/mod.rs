@@ -29,6 +29,7 @@ mod sysctl;
 pub mod users;
 
 pub use cgroupfs::{CgroupHierarchy, CgroupView};
+pub use copyup::copy as copy_tree;
 pub use devices::DevicePlan;
 pub use enter::Entered;
 #[cfg(any(test, feature = "fuzz"))]

@@ -6,7 +6,8 @@ use super::record::{self, Record};
 use super::register::{Register, replace};
 use super::remove;
 use crate::error::{Error, Kind, Result};
-use crate::lifecycle::Settings;
+use crate::lifecycle::{self, Runtime, Settings};
+use crate::monitor::{State, Status};
 use forgeone_config::ContainerConfig;
 use forgeone_sys::OwnedFd;
 use std::path::PathBuf;
@@ -83,6 +84,20 @@ impl Container {
     /// The door's settings for it.
     pub fn settings(&self) -> Settings {
         Settings { root: self.places.state_root.clone(), systemd_cgroup: false, rootless: None }
+    }
+
+    /// How it fares.
+    ///
+    /// # Errors
+    /// If what its monitor wrote can't be read.
+    pub fn status(&self) -> Result<Status> {
+        let status = Status::read(&self.dir())?;
+        let frozen = || {
+            let state = Runtime::new(self.settings()).state(self.id());
+            state.is_ok_and(|state| state.status == lifecycle::Status::Paused.word())
+        };
+        let state = if status.state == State::Running && frozen() { State::Paused } else { status.state };
+        Ok(Status { state, ..status })
     }
 
     /// Gives it another name.

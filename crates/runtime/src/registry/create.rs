@@ -1,20 +1,27 @@
 //! Making a container: the nine steps that [`create_container`](super::create_container) tells of.
 
 use super::container::{Container, check_name};
+use super::found::{self, Found};
 use super::image::ImageConfig;
 use super::names::new_id;
+use super::record::AnonymousVolume;
 use super::record::{self, Record};
 use super::register::{Register, replace};
 use super::rootfs::{RootfsPlan, Source};
-use super::{Creation, SourceKind, remove};
+use super::spec::user::User;
+use super::spec::{self, Inputs, capabilities};
+use super::volumes::{Volume, Volumes, asked_for};
+use super::{Creation, SourceKind, prepare, remove};
 use crate::clock;
 use crate::error::{During, Error, Kind, Result};
-use forgeone_config::{ContainerConfig, ExecMode, PullPolicy, Severity, check_config};
-use forgeone_sys::OwnedFd;
-use forgeone_sys::random;
+use forgeone_config::{
+    ContainerConfig, ExecMode, MountType, PullPolicy, Severity, Volume as Asked, check_config,
+};
+use forgeone_sys::{OwnedFd, fs, random};
 use forgeone_trust::{AdmissionRequest, ContainerDNA, Operation, Subject, ZTAContract, admit, fingerprint};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -54,8 +61,9 @@ pub(super) fn create(
     // 4. Its files: what they are made of. They are mounted when it starts, in a mount namespace of the monitor's.
     let disk_bytes = config.resource_limits.as_ref().and_then(|limits| limits.disk_bytes);
     let rootfs = RootfsPlan::new(&source, &register.places().container(&id), disk_bytes)?;
+    new.make_files(&rootfs, &config)?;
 
-    let record = Record {
+    let mut record = Record {
         version: record::VERSION,
         id: id.clone(),
         name,
@@ -67,9 +75,20 @@ pub(super) fn create(
         anonymous_volumes: Vec::new(),
         auto_remove: how.auto_remove,
     };
+    record.anonymous_volumes = anonymous_volumes(&record)?;
+    // All that can be found out without starting it, before anything outside of its directory is made.
+    spec::make(&Inputs {
+        record: &record,
+        user: &User::default(),
+        found: &Found::look(register, &record, false)?,
+    })?;
+    for secret in record.config.secrets.iter().flatten().filter(|secret| secret.file.is_some()) {
+        prepare::value(secret)?;
+    }
     new.keep("dna.json", &dna)?;
     new.keep("contract.json", &contract)?;
-    // 5. The register has it from here on.
+    // 5. to 8. The register has it from here on, with its volumes, labels and annotations. Its life begins as `created`;
+    // its metrics are those of the cgroup that has its id for a name, which `stats` finds by it.
     new.finish(&record)?;
     // 9. The container, and with it its id.
     let container = register.container(&id)?;
@@ -170,6 +189,27 @@ fn contract(config: &ContainerConfig) -> ZTAContract {
     }
 }
 
+/// A volume for each directory that the image wants to be one, unless something is mounted there.
+fn anonymous_volumes(record: &Record) -> Result<Vec<AnonymousVolume>> {
+    let config = &record.config;
+    let mounts = config.mounts.iter().flatten().map(|mount| mount.destination.as_str());
+    let taken: Vec<&str> =
+        mounts.chain(config.volumes.iter().flatten().map(|volume| volume.path.as_str())).collect();
+    let wanted = record.image_config.volumes.keys().map(|path| format!("/{}", path.trim_matches('/')));
+    let wanted = wanted.filter(|path| path != "/" && !taken.contains(&path.as_str()));
+    wanted.map(|path| Ok(AnonymousVolume { name: new_id()?, path })).collect()
+}
+
+/// The volumes of a container, to be made where there is none of that name.
+fn wanted_volumes(record: &Record) -> impl Iterator<Item = Volume> {
+    let named = record.config.volumes.iter().flatten().map(|volume| asked_for(volume, false));
+    let plain = |name: &str| Asked { name: name.to_owned(), ..Asked::default() };
+    let mounts = record.config.mounts.iter().flatten().filter(|mount| mount.mount_type == MountType::Volume);
+    let mounts = mounts.map(move |mount| asked_for(&plain(&mount.source), false));
+    let own = record.anonymous_volumes.iter().map(move |volume| asked_for(&plain(&volume.name), true));
+    named.chain(mounts).chain(own)
+}
+
 /// A container that isn't whole yet; unless it is finished, nothing of it stays.
 struct New<'r> {
     register: &'r Register,
@@ -221,11 +261,41 @@ impl<'r> New<'r> {
         self.dir.as_ref().map_or(Ok(()), |dir| replace(dir, name, &text))
     }
 
-    /// From now on it is a container.
+    /// What its files need to be mounted, and the copy of the user's own filter.
+    fn make_files(&self, rootfs: &RootfsPlan, config: &ContainerConfig) -> Result<()> {
+        let Some(dir) = &self.dir else { return Ok(()) };
+        fs::mkdirat(dir, "rootfs", 0o755).during(|| "rootfs")?;
+        if let Some(upper) = &rootfs.upper {
+            upper.prepare()?;
+        }
+        let Some(file) = spec::profile_file(config.security_opt.as_deref()) else { return Ok(()) };
+        spec::read_profile(Path::new(file), &capabilities::effective(config)?.0)?;
+        let text = std::fs::read(file).map_err(|e| Error::new(Kind::Config, format!("{file}: {e}")))?;
+        replace(dir, found::PROFILE, &text)
+    }
+
+    /// From now on it is a container. Volumes that were made for it and the record come together: if one fails, neither
+    /// stays.
     fn finish(mut self, record: &Record) -> Result<()> {
-        self.keep(record::FILE, record)?;
-        self.dir = None;
-        Ok(())
+        let volumes = Volumes::of(self.register.places());
+        let _lock = self.register.lock()?;
+        let mut made = Vec::new();
+        let done = wanted_volumes(record).try_for_each(|volume| {
+            if volumes.make(&volume)? {
+                made.push(volume.name);
+            }
+            Ok(())
+        });
+        match done.and_then(|()| self.keep(record::FILE, record)) {
+            Ok(()) => {
+                self.dir = None;
+                Ok(())
+            }
+            Err(e) => {
+                let undone = made.iter().filter_map(|name| volumes.discard(name).err());
+                Err(Error::all(std::iter::once(e.clone()).chain(undone).collect()).unwrap_or(e))
+            }
+        }
     }
 }
 

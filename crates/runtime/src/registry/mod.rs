@@ -10,13 +10,17 @@
 mod container;
 mod create;
 mod creation;
+mod found;
 mod image;
 mod names;
 mod places;
+mod prepare;
 mod record;
 mod register;
 mod remove;
 pub mod rootfs;
+mod spec;
+mod volumes;
 mod words;
 
 pub use container::{Container, Removal};
@@ -26,6 +30,7 @@ pub use names::{SHORT, new_id, short};
 pub use places::Places;
 pub use record::{AnonymousVolume, Record};
 pub use register::Register;
+pub use volumes::{Volume, Volumes};
 
 use crate::error::Result;
 use forgeone_config::ContainerConfig;

@@ -5,6 +5,7 @@ use super::names::short;
 use super::places::Places;
 use super::record;
 use super::register::Register;
+use super::volumes::{Volumes, remove_tree};
 use crate::client::Client;
 use crate::error::{During, Error, Kind, Result};
 use crate::lifecycle::{Runtime, Status};
@@ -37,6 +38,8 @@ pub(super) fn remove(container: &Container, how: Removal) -> Result<()> {
         gone => gone.during(|| format!("container {}", short(id)))?,
     }
     let mut errors = Vec::new();
+    let volumes = Volumes::of(container.places());
+    errors.extend(container.record().anonymous_volumes.iter().filter_map(|v| volumes.discard(&v.name).err()));
     errors.extend(register.unname(container.name(), id).err());
     errors.extend(directory(container.places(), id).err());
     Error::all(errors).map_or(Ok(()), Err)
@@ -44,10 +47,5 @@ pub(super) fn remove(container: &Container, how: Removal) -> Result<()> {
 
 /// Removes a container's directory, whatever is in it.
 pub(super) fn directory(places: &Places, id: &str) -> Result<()> {
-    let path = places.container(id);
-    match std::fs::remove_dir_all(&path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(Error::new(Kind::System, format!("remove {}: {e}", path.display()))),
-        Ok(()) => Ok(()),
-    }
+    remove_tree(&places.container(id))
 }

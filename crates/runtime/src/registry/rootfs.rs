@@ -16,6 +16,7 @@ mod upper;
 
 use crate::error::{Error, Kind, Result};
 pub use mount::Mounted;
+pub(super) use overlay::in_user_namespace;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -127,7 +127,7 @@ fn switched_on() -> impl Iterator<Item = &'static str> {
 }
 
 /// Whether root is a user of the machine, whom overlayfs lets keep its notes in `user.*` attributes only.
-pub(super) fn in_user_namespace() -> bool {
+pub(in super::super) fn in_user_namespace() -> bool {
     let map = fs::read_file_at(fs::CWD, "/proc/self/uid_map", 4096).unwrap_or_default();
     let map = String::from_utf8_lossy(&map);
     !map.is_empty() && !map.split_whitespace().eq(["0", "0", "4294967295"])

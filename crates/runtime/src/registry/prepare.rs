@@ -1,0 +1,166 @@
+//! What is done at each start, by the monitor, in its mount namespace, once the root file system is mounted: names of
+//! users become numbers by the container's own files, new volumes are filled, secrets are put into memory, and
+//! `config.json` is written for the door.
+
+use super::container::Container;
+use super::found::{Found, Joined};
+use super::record::Record;
+use super::register::{Register, replace};
+use super::spec::namespaces::own_uts;
+use super::spec::user::{self, User};
+use super::spec::{self, Inputs};
+use super::volumes::Volumes;
+use crate::error::{During, Error, Kind, Result};
+use forgeone_config::Secret;
+use forgeone_sys::fs::{self, AtFlags, Mode, OFlags};
+use forgeone_sys::mount::{self, MountFlags};
+use forgeone_sys::{AsFd, OwnedFd};
+use std::collections::BTreeMap;
+
+/// Where secrets are in the container's directory: a file system in memory of the monitor's own mount namespace.
+const SECRETS: &str = "secrets";
+
+/// The largest secret, in bytes.
+const SECRET_MAX: usize = 1 << 20;
+
+impl Container {
+    /// Makes `config.json` for the next start. The root file system is mounted at `rootfs` in the container's directory,
+    /// in the mount namespace of the caller, who has one thread; secrets that come from variables are of the caller's
+    /// environment.
+    ///
+    /// # Errors
+    /// What the container can't have, by the field.
+    pub fn prepare(&self) -> Result<()> {
+        let register = Register::open(self.places().clone())?;
+        let record = self.record();
+        let root = fs::openat(self.fd(), "rootfs", OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+        let user = user_of(&root, record)?;
+        let found = Found::look(&register, record, true)?;
+        Volumes::of(self.places()).fill(root.as_fd(), &found.volumes)?;
+        let spec = spec::make(&Inputs { record, user: &user, found: &found })?;
+        let hostname = if spec.hostname.is_empty() { &found.hostname } else { &spec.hostname };
+        for (name, text) in files(&register, record, &found.joined, hostname)? {
+            replace(self.fd(), name, text.as_bytes())?;
+            fs::fchmodat(self.fd(), name, 0o644)?;
+        }
+        secrets(self.fd(), record, &user)?;
+        let text =
+            serde_json::to_vec(&spec).map_err(|e| Error::new(Kind::System, format!("config.json: {e}")))?;
+        replace(self.fd(), "config.json", &text)
+    }
+}
+
+/// Whom the program runs as, by the container's own passwd and group.
+fn user_of(root: &OwnedFd, record: &Record) -> Result<User> {
+    let image = Some(&record.image_config.user).filter(|user| !user.is_empty());
+    let text = record.config.user.as_ref().or(image).map_or("0", String::as_str);
+    user::resolve(root.as_fd(), text, record.config.group_add.as_deref().unwrap_or_default())
+}
+
+/// The files that are bound inside: those of the host or of whose network is shared, with what was asked for.
+fn files(
+    register: &Register,
+    record: &Record,
+    joined: &[Joined],
+    hostname: &str,
+) -> Result<[(&'static str, String); 3]> {
+    let host = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let network = record.config.network.clone().unwrap_or_default();
+    let shared = joined.iter().any(|joined| joined.kind == "network");
+    let other = match network.name.as_deref().filter(|_| shared) {
+        Some(word) => Some(register.find(word)?.dir()),
+        None => None,
+    };
+    let of =
+        |name: &str| other.as_ref().map(|dir| std::fs::read_to_string(dir.join(name)).unwrap_or_default());
+    let mut hosts = match of("hosts") {
+        Some(text) => text,
+        None if spec::namespaces::shares_host_network(&record.config) => host("/etc/hosts"),
+        None => {
+            let mut text = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n".to_owned();
+            if own_uts(&record.config) {
+                let domain = network.domain_name.as_ref().map(|domain| format!("{hostname}.{domain} "));
+                text.push_str(&format!("127.0.1.1\t{}{hostname}\n", domain.unwrap_or_default()));
+            }
+            text
+        }
+    };
+    let extra: BTreeMap<_, _> = network.extra_hosts.iter().flatten().collect();
+    for (name, address) in extra {
+        hosts.push_str(&format!("{address}\t{name}\n"));
+    }
+    let resolver = of("resolv.conf").unwrap_or_else(|| host("/etc/resolv.conf"));
+    let resolver = resolv_conf(&resolver, network.dns.as_deref(), network.dns_search.as_deref());
+    Ok([("resolv.conf", resolver), ("hosts", hosts), ("hostname", format!("{hostname}\n"))])
+}
+
+/// resolv.conf(5) with these servers and domains in place of its own. A search for `.` is one for nothing.
+fn resolv_conf(own: &str, servers: Option<&[String]>, search: Option<&[String]>) -> String {
+    let replaced = |line: &str| {
+        let word = line.split_whitespace().next().unwrap_or_default();
+        (servers.is_some() && word == "nameserver")
+            || (search.is_some() && matches!(word, "search" | "domain"))
+    };
+    let mut text: String = own.lines().filter(|line| !replaced(line)).flat_map(|line| [line, "\n"]).collect();
+    let search: Vec<&str> =
+        search.unwrap_or_default().iter().map(String::as_str).filter(|d| *d != ".").collect();
+    if !search.is_empty() {
+        text.push_str(&format!("search {}\n", search.join(" ")));
+    }
+    for server in servers.unwrap_or_default() {
+        text.push_str(&format!("nameserver {server}\n"));
+    }
+    text
+}
+
+/// Puts the secrets into memory, for the program's user alone.
+fn secrets(dir: &OwnedFd, record: &Record, user: &User) -> Result<()> {
+    let Some(asked) = record.config.secrets.as_deref().filter(|secrets| !secrets.is_empty()) else {
+        return Ok(());
+    };
+    match fs::mkdirat(dir, SECRETS, 0o700) {
+        Err(e) if e.errno() == forgeone_sys::Errno::EXIST => {}
+        made => made.during(|| SECRETS)?,
+    }
+    let open =
+        || fs::openat(dir, SECRETS, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW, Mode::empty());
+    let mut place = open().during(|| SECRETS)?;
+    if !fs::is_tmpfs(&place)? || !fs::is_mount_root(&place)? {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        mount::mount("secrets", fs::fd_path(&place), "tmpfs", flags, Some(c"mode=0700"))
+            .during(|| SECRETS)?;
+        place = open().during(|| SECRETS)?;
+    }
+    for secret in asked {
+        let value = value(secret)?;
+        // Anew each time: the one before belongs to whoever the program ran as then.
+        match fs::unlinkat(&place, secret.name.as_str(), AtFlags::empty()) {
+            Err(e) if e.errno() == forgeone_sys::Errno::NOENT => {}
+            gone => gone.during(|| SECRETS)?,
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let file =
+            fs::openat(&place, secret.name.as_str(), flags, Mode::from_raw_mode(0o400)).during(|| SECRETS)?;
+        fs::write_all(&file, &value).during(|| SECRETS)?;
+        fs::fchown(&file, user.uid, user.gid).during(|| SECRETS)?;
+    }
+    Ok(())
+}
+
+/// The secret itself.
+pub(super) fn value(secret: &Secret) -> Result<Vec<u8>> {
+    let wrong = |cause: String| Error::new(Kind::Config, format!("secret {:?}: {cause}", secret.name));
+    match (&secret.file, &secret.environment) {
+        (Some(file), _) => {
+            let file = fs::open(file.as_str(), OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty());
+            fs::read_to_end(file.map_err(|e| wrong(e.to_string()))?, SECRET_MAX)
+                .map_err(|e| wrong(e.to_string()))
+        }
+        (None, Some(name)) => {
+            use std::os::unix::ffi::OsStringExt;
+            let value = std::env::var_os(name).map(OsStringExt::into_vec);
+            value.ok_or_else(|| wrong(format!("variable {name} isn't set")))
+        }
+        (None, None) => Err(wrong("it comes from nowhere; name a file or a variable".to_owned())),
+    }
+}
