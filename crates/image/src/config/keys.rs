@@ -110,9 +110,9 @@ fn ask(question: &str) -> Result<Zeroizing<String>, Failure> {
         Failure::new(format_args!("ask for the passphrase: /dev/tty: {e}; --passphrase-file names a file"))
     };
     let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(failed)?;
-    terminal.write_all(question.as_bytes()).map_err(failed)?;
     let line = {
         let _raw = forgeone_sys::pty::raw_mode(&terminal).map_err(Failure::new)?;
+        terminal.write_all(question.as_bytes()).map_err(failed)?;
         typed(&mut terminal).map_err(failed)
     };
     terminal.write_all(b"\n").map_err(failed)?;
