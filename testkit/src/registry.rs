@@ -1,4 +1,5 @@
-//! Debian's `docker-registry` on the loopback interface, in plain HTTP or with TLS, for all or for one user.
+//! Debian's `docker-registry` on the loopback interface, in plain HTTP or with TLS, for all, for one user, or for who has a
+//! certificate.
 //!
 //! It listens on a port that the kernel chose, keeps everything in a directory of its own, and ends with its value.
 
@@ -17,6 +18,14 @@ pub const PASSWORD: &str = "geheim";
 /// The password by bcrypt, as `htpasswd -nbB` writes it: the one form that the registry reads.
 const HTPASSWD: &str = "tester:$2y$05$TRyy7ntBUYjKTr7J8Sox6.7ExpPkonux6tdXcsKHLJTAPJU5EeTFy\n";
 
+/// Whom a registry is for.
+#[derive(Clone, Copy, PartialEq)]
+enum Guests {
+    All,
+    User,
+    Certificate,
+}
+
 /// A registry that runs.
 #[derive(Debug)]
 pub struct Registry {
@@ -28,15 +37,20 @@ pub struct Registry {
 impl Registry {
     /// In plain HTTP, for all. `None` if it isn't installed; the test was skipped then.
     pub fn plain() -> Option<Self> {
-        Self::start(false)
+        Self::start(Guests::All)
     }
 
     /// With TLS, for [`USER`] with [`PASSWORD`] alone.
     pub fn guarded() -> Option<Self> {
-        Self::start(true)
+        Self::start(Guests::User)
     }
 
-    fn start(guarded: bool) -> Option<Self> {
+    /// With TLS, for whoever shows a certificate of its authority, such as [`identity`](Self::identity).
+    pub fn mutual() -> Option<Self> {
+        Self::start(Guests::Certificate)
+    }
+
+    fn start(guests: Guests) -> Option<Self> {
         let there = |program: &str| Path::new("/usr/bin").join(program).exists();
         if let Some(missing) = ["docker-registry", "openssl"].into_iter().find(|program| !there(program)) {
             crate::skip(format!("needs {missing}, of the Debian package of that name"));
@@ -49,13 +63,19 @@ impl Registry {
             filesystem: {{rootdirectory: {place}/data}}\n  delete: {{enabled: true}}\nhttp:\n  \
             addr: 127.0.0.1:0\n  secret: of no use\n"
         );
-        if guarded {
+        if guests != Guests::All {
             certificates(directory.path());
-            fs::write(directory.path().join("htpasswd"), HTPASSWD).expect("write htpasswd");
+            let clients = match guests {
+                Guests::Certificate => format!(", clientcas: [{place}/ca.crt]"),
+                _ => String::new(),
+            };
             config.push_str(&format!(
-                "  tls: {{certificate: {place}/server.crt, key: {place}/server.key}}\nauth:\n  \
-                htpasswd: {{realm: test, path: {place}/htpasswd}}\n"
+                "  tls: {{certificate: {place}/server.crt, key: {place}/server.key{clients}}}\n"
             ));
+        }
+        if guests == Guests::User {
+            fs::write(directory.path().join("htpasswd"), HTPASSWD).expect("write htpasswd");
+            config.push_str(&format!("auth:\n  htpasswd: {{realm: test, path: {place}/htpasswd}}\n"));
         }
         let file = directory.path().join("config.yml");
         fs::write(&file, config).expect("write the registry's configuration");
@@ -85,6 +105,11 @@ impl Registry {
         self.directory.path().join("ca.crt")
     }
 
+    /// A certificate of its authority, and the key to it, in PEM.
+    pub fn identity(&self) -> (PathBuf, PathBuf) {
+        (self.directory.path().join("client.crt"), self.directory.path().join("client.key"))
+    }
+
     /// Where it keeps what it has.
     pub fn data(&self) -> PathBuf {
         self.directory.path().join("data")
@@ -96,7 +121,7 @@ fn host(rest: &str) -> String {
     rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect()
 }
 
-/// An authority, and a certificate of 127.0.0.1 and localhost by it.
+/// An authority, a certificate of 127.0.0.1 and localhost by it, and a client's.
 fn certificates(directory: &Path) {
     let run = |words: &str| {
         let words: Vec<_> = words.split(' ').collect();
@@ -107,10 +132,12 @@ fn certificates(directory: &Path) {
     fs::write(directory.join("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").expect("write names");
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     run(&format!("req -x509 {key} -keyout ca.key -out ca.crt -subj /CN=Test -days 2"));
-    run(&format!("req {key} -keyout server.key -out server.csr -subj /CN=registry"));
-    run(
-        "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out server.crt -days 2 -extfile names",
-    );
+    for name in ["server", "client"] {
+        run(&format!("req {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"));
+        run(&format!(
+            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out {name}.crt -days 2 -extfile names"
+        ));
+    }
 }
 
 impl Drop for Registry {

@@ -208,9 +208,10 @@ impl Client {
     pub fn manifest(&self, reference: &Reference) -> Result<Manifest> {
         self.manifest_or_none(reference)
             .and_then(|found| {
-                found.ok_or_else(|| Error::new(Kind::NotFound, "the registry has no such manifest"))
+                let missing = || Error::new(Kind::NotFound, "the registry has no such manifest");
+                found.ok_or_else(|| missing().or_help("check name and tag"))
             })
-            .map_err(|e| e.during(format_args!("pull {reference}")).or_help("check name and tag"))
+            .map_err(|e| e.during(format_args!("pull {reference}")))
     }
 
     pub(crate) fn manifest_or_none(&self, reference: &Reference) -> Result<Option<Manifest>> {

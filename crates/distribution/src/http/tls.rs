@@ -114,7 +114,10 @@ fn own(chain: &[u8], pem: &[u8]) -> Result<Identity, String> {
     let der = PrivateKeyDer::from_pem_slice(pem).map_err(|_| "there is no key in it".to_owned())?;
     let signing = provider().key_provider.load_private_key(der).map_err(|e| e.to_string())?;
     let ders = chain.iter().map(|certificate| certificate.der().to_vec().into()).collect();
-    CertifiedKey::new(ders, signing).keys_match().map_err(|_| "they don't belong together".to_owned())?;
+    CertifiedKey::new(ders, signing).keys_match().map_err(|e| match e {
+        rustls::Error::InconsistentKeys(_) => "they don't belong together".to_owned(),
+        _ => "it is no certificate of X.509, version 3".to_owned(),
+    })?;
     Ok((chain, key))
 }
 

@@ -7,6 +7,7 @@ use forgeone_distribution::{
 };
 use std::fs;
 use std::io::Cursor;
+use std::path::PathBuf;
 use testkit::registry::{PASSWORD, USER};
 use testkit::{Registry, Temp};
 
@@ -181,4 +182,37 @@ fn certs_d_and_an_auth_file_are_read() {
     let client = Client::new(Options { trust, credentials, ..options() }).unwrap();
     push(&client, &at(registry.host(), "a:1"), b"x", None);
     assert_eq!(pull(&client, &at(registry.host(), "a:1")).1, b"x");
+}
+
+#[test]
+fn a_certificate_of_ones_own_is_shown_where_it_is_asked_for() {
+    let (Some(registry), Some(other)) = (Registry::mutual(), Registry::mutual()) else { return };
+    let (place, reference) = (Temp::new("client"), at(registry.host(), "a:1"));
+    let certs = place.path().join(registry.host());
+    fs::create_dir(&certs).unwrap();
+    fs::copy(registry.authority(), certs.join("ca.crt")).unwrap();
+    let trust = Trust { directories: vec![place.path().to_owned()], ..Trust::default() };
+    let client = || Client::new(Options { trust: trust.clone(), ..options() }).unwrap();
+    let show = |(certificate, key): (PathBuf, PathBuf)| {
+        fs::copy(certificate, certs.join("client.cert")).unwrap();
+        fs::copy(key, certs.join("client.key")).unwrap();
+    };
+    // Which alert comes depends on the server.
+    let refused = || {
+        let error = client().manifest(&reference).unwrap_err();
+        let said = error.to_string();
+        let alert = said.contains(": TLS: it answers with the alert ");
+        let help = said.ends_with("asks for a client's certificate: certs.d/HOST[:PORT]/*.cert and *.key");
+        assert!(error.kind() == Kind::Insecure && alert && help, "{said}");
+    };
+    refused();
+    // One of another authority, which has the same name.
+    show(other.identity());
+    refused();
+    show(registry.identity());
+    push(&client(), &reference, b"x", None);
+    assert_eq!(pull(&client(), &reference).1, b"x");
+    fs::copy(other.identity().1, certs.join("client.key")).unwrap();
+    let error = client().manifest(&reference).unwrap_err().to_string();
+    assert!(error.ends_with("client.cert: they don't belong together"), "{error}");
 }
