@@ -351,6 +351,15 @@ fn lose(config: &ContainerConfig, losses: &Losses) {
         ),
         ("stdin_open", config.stdin_open.is_some(), "whoever starts it has it open or not"),
         ("init", config.init.is_some(), "there is no init"),
+        (
+            "cap_add",
+            config
+                .cap_add
+                .iter()
+                .flatten()
+                .any(|name| name.trim_start_matches("CAP_").eq_ignore_ascii_case("all")),
+            "capabilities are named one by one there",
+        ),
         ("privileged", config.privileged == Some(true), "its parts are said one by one there"),
         ("security_opt", config.security_opt.iter().flatten().any(option), "profiles are whole there"),
         ("devices", config.devices.is_some(), "they have numbers there, which belong to a machine"),

@@ -346,7 +346,7 @@ fn what_cant_be_written_is_listed() {
     let own = yaml(
         "image: a\nname: a\nminimum_entropy: 128\ntrusted_issuers: [x]\nexec_mode: wasm\ncustom: {a: b}\nengine_options: {a: b}\n\
         resource_limits: {network_bps: 5}\nnetwork: {mode: bridge, gateway: 10.0.0.1, options: {a: b}}\n\
-        mounts: [{source: ext4, destination: /x, mount_type: custom}]",
+        mounts: [{source: ext4, destination: /x, mount_type: custom}]\ncap_add: [ALL]",
     );
     let own_paths = [
         "trusted_issuers",
@@ -363,6 +363,7 @@ fn what_cant_be_written_is_listed() {
             assert!(paths.contains(path), "{dialect:?}: {path} isn't among {paths:?}");
         }
         assert_eq!(paths.contains(&"mounts[0]"), dialect != Dialect::Oci, "{paths:?}");
+        assert_eq!(paths.contains(&"cap_add"), dialect == Dialect::Oci, "{paths:?}");
     }
     let none = export_configs(&[ContainerConfig::default()], Dialect::DockerRun).unwrap_err().to_string();
     assert_eq!(none, "there is no image, which docker run needs");
