@@ -15,6 +15,7 @@
 //! Of `env`, and of what is encrypted, it is told that it changed, never the values.
 
 use crate::{Change, Error, Kind, Result};
+use forgeone_distribution::calendar;
 use serde_json::{json, Map, Value};
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
@@ -340,16 +341,11 @@ fn now() -> String {
     time(seconds)
 }
 
-/// Seconds since 1970 as a date and time (days to civil dates: Howard Hinnant's algorithm, of era 0 on).
+/// Seconds since 1970 as a date and time.
 fn time(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let (date, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
-    let year = era * 400 + year + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = calendar::date(days as i64);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `forgeone-distribution`: references of images, and a blocking client of OCI registries (distribution specification 1.1).
 //!
-//! [`Reference`] and [`Digest`] are the grammar, which needs nothing. [`Client`], in the feature `client`, pulls and pushes
+//! [`Reference`] and [`Digest`] are the grammar, which needs nothing, no more than [`calendar`]. [`Client`], in the feature `client`, pulls and pushes
 //! manifests and blobs. What it hands out was verified: by its digest, its size and its media type. It never blocks for
 //! ever, never speaks plain HTTP with other machines unless asked, and sends credentials nowhere but where they belong.
 //!
@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+pub mod calendar;
 mod digest;
 mod reference;
 

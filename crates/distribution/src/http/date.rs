@@ -1,5 +1,6 @@
 //! Dates of HTTP (RFC 9110, 5.6.7), in the form that is to be sent: `Sun, 06 Nov 1994 08:49:37 GMT`.
 
+use crate::calendar;
 use std::time::{Duration, SystemTime};
 
 const MONTHS: [&str; 12] =
@@ -9,18 +10,14 @@ const MONTHS: [&str; 12] =
 pub(super) fn parse(text: &str) -> Option<SystemTime> {
     let words: Vec<_> = text.split_ascii_whitespace().collect();
     let [_, day, month, year, time, "GMT"] = words.as_slice() else { return None };
-    let month = MONTHS.iter().position(|name| name == month)? as u64;
-    let (day, year): (u64, u64) = (day.parse().ok()?, year.parse().ok()?);
+    let month = MONTHS.iter().position(|name| name == month)? as i64 + 1;
+    let (day, year): (i64, i64) = (day.parse().ok()?, year.parse().ok()?);
     let clock: Vec<u64> = time.split(':').map(|part| part.parse().ok()).collect::<Option<_>>()?;
     let [hour @ 0..24, minute @ 0..60, second @ 0..=60] = *clock.as_slice() else { return None };
     if !(1..=31).contains(&day) || !(1970..10_000).contains(&year) {
         return None;
     }
-    // Days by the civil calendar, in years that begin in March, so that the leap day is the last one.
-    let shifted = (month + 10) % 12;
-    let years = if month < 2 { year - 1 } else { year };
-    let days = years * 365 + years / 4 - years / 100 + years / 400 + (shifted * 153 + 2) / 5 + day - 1;
-    let since = days.checked_sub(719_468)?;
+    let since = u64::try_from(calendar::days(year, month, day)).ok()?;
     Some(SystemTime::UNIX_EPOCH + Duration::from_secs(((since * 24 + hour) * 60 + minute) * 60 + second))
 }
 

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::image::Config;
 use crate::store::{Image, Store};
-use forgeone_distribution::Reference;
+use forgeone_distribution::{Reference, calendar};
 use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -99,11 +99,7 @@ fn seconds(time: &str) -> Option<i64> {
         }
         _ => return None,
     };
-    // Days since 1970-01-01 in the Gregorian calendar, with years that begin in March.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    let days = days + (month * 153 + 2) / 5 + day - 1 - 719_468;
-    Some(days * 86_400 + clock - offset * 60)
+    Some(calendar::days(year, month, day) * 86_400 + clock - offset * 60)
 }
 
 /// `3 minutes ago`.
