@@ -13,6 +13,7 @@ mod load;
 mod parallel;
 mod pull;
 mod remote;
+mod rootfs;
 mod store;
 mod unpack;
 
@@ -40,8 +41,11 @@ fn run(words: &[OsString]) -> Result<u8, Failure> {
         return config::run(words.iter().skip(2).cloned().collect());
     }
     let mut global = Values::default();
-    let parsed = parse(&tables::IMAGE, words.iter().cloned(), &mut global);
+    let container = words.first().and_then(|word| tables::IMAGE_FOR_CONTAINERS.command(word));
+    let table = if container.is_some() { &tables::IMAGE_FOR_CONTAINERS } else { &tables::IMAGE };
+    let parsed = parse(table, words.iter().cloned(), &mut global);
     match parsed.map_err(|misuse| Failure::new(misuse.error).with_status(misuse.status))? {
+        Parsed::Call(call) if container.is_some() => rootfs::run(&call, &global),
         Parsed::Call(call) => images::run(&call, &global),
         Parsed::Help(Some(command)) => config::print(&help_of(command)).map(|()| 0),
         Parsed::Help(None) | Parsed::Version => {

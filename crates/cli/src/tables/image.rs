@@ -61,3 +61,33 @@ with its last name the image.",
         ..plain("rmi", "remove images")
     },
 ];
+
+/// What other programs have `forgeone-image` do for a container whose directory they know. It is in no help: people ask
+/// those.
+pub const IMAGE_FOR_CONTAINERS: Program = Program {
+    commands: &[
+        Command {
+            words: &["<word>"],
+            flags: &[
+                CONTAINER,
+                value("type", None, "TYPE", "image, directory, archive or disk (as the word says)"),
+                value("storage-driver", None, "DRIVER", "overlay"),
+                value("pull", None, "WHEN", "missing, always or never (missing)"),
+                value("platform", None, "OS/ARCH[/VARIANT]", "instead of this machine's"),
+                AUTH_FILE,
+                AUTHORITY,
+                VERIFY,
+                switch("quiet", Some('q'), "don't show progress"),
+            ],
+            failure: 125,
+            ..plain("rootfs", "find what a container is made from, and write its image.json")
+        },
+        Command {
+            words: &["<directory>", "[directories...]"],
+            ..plain("discard", "remove directories of containers, whoever their files belong to")
+        },
+    ],
+    global: GLOBAL,
+};
+
+const CONTAINER: Flag = value("container", None, "DIR", "the container's directory");

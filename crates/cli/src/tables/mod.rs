@@ -4,7 +4,7 @@ mod image;
 mod oci;
 mod standalone;
 
-pub use image::IMAGE;
+pub use image::{IMAGE, IMAGE_FOR_CONTAINERS};
 pub use oci::OCI;
 pub use standalone::STANDALONE;
 

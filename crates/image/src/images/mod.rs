@@ -110,7 +110,7 @@ fn meant(store: &Store, word: &str, image: Image, force: bool) -> Result<Vec<Ima
     }
 }
 
-fn store(global: &Values) -> Result<Store, Failure> {
+pub(crate) fn store(global: &Values) -> Result<Store, Failure> {
     let euid = forgeone_sys::process::geteuid();
     if global.value("data-root").is_none() && euid != 0 {
         return Err(Failure::new("images are kept for root only as yet; as another user, name --data-root"));

@@ -14,6 +14,9 @@ use std::path::PathBuf;
 /// Where a layer keeps what its files take, beside its root.
 const SIZE: &str = "size";
 
+/// A layer's root directory.
+const ROOT: &str = "root";
+
 /// How many layers are unpacked at once: one uses two processors.
 const AT_ONCE: usize = 2;
 
@@ -55,19 +58,35 @@ impl Store {
 
     /// Unpacks a layer, compressed or not.
     pub(crate) fn make_layer(&self, diff_id: &Digest, blob: impl Read + Send) -> Result<Made, Failure> {
+        let made = self.make(blob)?;
+        if made.diff_id != *diff_id {
+            let found = &made.diff_id;
+            return Err(Failure::new(format_args!("holds {found}, where the config has {diff_id}")));
+        }
+        Ok(made)
+    }
+
+    /// Unpacks an archive that no config says the diff ID of; says it.
+    pub(super) fn unpack_archive(&self, archive: impl Read + Send) -> Result<Digest, Failure> {
+        let made = self.make(archive)?;
+        if fs::read_dir(made.part.path.join(ROOT)).is_ok_and(|mut entries| entries.next().is_none()) {
+            return Err(Failure::new("it has no entries, so there is nothing to run"));
+        }
+        let diff_id = made.diff_id.clone();
+        self.settle(vec![made])?;
+        Ok(diff_id)
+    }
+
+    fn make(&self, blob: impl Read + Send) -> Result<Made, Failure> {
         let part = Part { path: self.temporary() };
         let failed = |e| Failure::new(format_args!("store {}: {e}", part.path.display()));
-        let root = part.path.join("root");
+        let root = part.path.join(ROOT);
         DirBuilder::new().mode(0o700).create(&part.path).map_err(failed)?;
         DirBuilder::new().mode(0o755).create(&root).map_err(failed)?;
         let directory = File::open(&root).map_err(failed)?;
         let unpacked = unpack::layer(blob, directory.as_fd())?;
-        if unpacked.diff_id != *diff_id {
-            let found = unpacked.diff_id;
-            return Err(Failure::new(format_args!("holds {found}, where the config has {diff_id}")));
-        }
         fs::write(part.path.join(SIZE), unpacked.size.to_string()).map_err(failed)?;
-        Ok(Made { diff_id: diff_id.clone(), part })
+        Ok(Made { diff_id: unpacked.diff_id, part })
     }
 
     /// Puts layers in their places.
@@ -89,6 +108,11 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// The root directory of a layer.
+    pub(super) fn root(&self, diff_id: &Digest) -> PathBuf {
+        self.layer_path(diff_id).join(ROOT)
     }
 
     fn layer_path(&self, diff_id: &Digest) -> PathBuf {

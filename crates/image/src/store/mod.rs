@@ -5,6 +5,7 @@
 //!    oci-layout  index.json     a manifest for each name (annotation org.opencontainers.image.ref.name)
 //!    blobs/sha256/<digest>      manifests, configs, layers as they came; verified when written
 //!    layers/<diff ID>/          a layer unpacked, as overlayfs takes it; whole, or not there
+//!    archives/<digest>          the diff ID of a tar of a root file system
 //!    pulls/                     what came of pulls that didn't end, for the next ones
 //!    tmp/                       what is being made; whoever finds it left over removes it
 //!    lock                       shared while something is made, exclusive while what nobody names is removed
@@ -13,7 +14,9 @@
 //!
 //! Everything is made beside and renamed when it is whole and on the disk: who is killed leaves `tmp/` alone.
 
+mod archive;
 mod blob;
+mod containers;
 mod layers;
 mod pulls;
 
@@ -224,8 +227,9 @@ impl Store {
 
     fn collect_locked(&self) -> Result<(), Failure> {
         let failed = |e| Failure::new(format_args!("store {}: {e}", self.path.display()));
-        let mut named = Named::default();
-        for image in self.images()? {
+        let (mut named, held) = (Named::default(), self.held()?);
+        named.layers.extend(held.iter().flat_map(|held| held.layers.clone()));
+        for image in self.images()?.into_iter().chain(Self::held_images(&held)) {
             let manifest = self.document(&image.manifest.digest)?;
             named.blobs.insert(image.manifest.digest.hex().to_owned());
             named.manifest(self, &manifest)?;
@@ -243,6 +247,7 @@ impl Store {
                 }
             }
         }
+        self.forget_archives();
         Ok(())
     }
 
