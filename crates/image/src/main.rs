@@ -10,6 +10,7 @@ mod failure;
 mod image;
 mod images;
 mod load;
+mod namespace;
 mod parallel;
 mod pull;
 mod remote;
@@ -45,8 +46,12 @@ fn run(words: &[OsString]) -> Result<u8, Failure> {
     let table = if container.is_some() { &tables::IMAGE_FOR_CONTAINERS } else { &tables::IMAGE };
     let parsed = parse(table, words.iter().cloned(), &mut global);
     match parsed.map_err(|misuse| Failure::new(misuse.error).with_status(misuse.status))? {
-        Parsed::Call(call) if container.is_some() => rootfs::run(&call, &global),
-        Parsed::Call(call) => images::run(&call, &global),
+        Parsed::Call(call) if call.command.name == "config" => config::run(call.words),
+        Parsed::Call(call) => match namespace::enter()? {
+            Some(status) => Ok(status),
+            None if container.is_some() => rootfs::run(&call, &global),
+            None => images::run(&call, &global),
+        },
         Parsed::Help(Some(command)) => config::print(&help_of(command)).map(|()| 0),
         Parsed::Help(None) | Parsed::Version => {
             Err(Failure::new("this program is started by forgeone; see 'forgeone --help'"))

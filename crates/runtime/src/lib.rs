@@ -15,6 +15,7 @@ pub mod fs;
 #[cfg(any(test, feature = "fuzz"))]
 #[allow(missing_docs, clippy::unwrap_used, reason = "for tests alone, which panic")]
 pub mod fuzz;
+pub mod ids;
 pub mod json;
 pub mod lifecycle;
 pub mod metrics;

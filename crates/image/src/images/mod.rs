@@ -3,9 +3,10 @@
 mod list;
 mod pull;
 
-use crate::config::{self, print};
+use crate::config::print;
 use crate::failure::Failure;
 use crate::load;
+use crate::namespace;
 use crate::store::{Image, Store};
 use forgeone_cli::settings::{Surroundings, data_root};
 use forgeone_cli::{Call, Values, wants_json};
@@ -19,7 +20,6 @@ pub(crate) use list::size;
 /// Carries a command out; the exit status.
 pub(crate) fn run(call: &Call, global: &Values) -> Result<u8, Failure> {
     let done = match call.command.name {
-        "config" => return config::run(call.words.clone()),
         "images" => images(call, global),
         "load" => load(call, global),
         "pull" => pull::pull(call, global),
@@ -111,11 +111,8 @@ fn meant(store: &Store, word: &str, image: Image, force: bool) -> Result<Vec<Ima
 }
 
 pub(crate) fn store(global: &Values) -> Result<Store, Failure> {
-    let euid = forgeone_sys::process::geteuid();
-    if global.value("data-root").is_none() && euid != 0 {
-        return Err(Failure::new("images are kept for root only as yet; as another user, name --data-root"));
-    }
     let variable = |name: &str| std::env::var_os(name);
-    let around = Surroundings { variable: &variable, euid, in_user_namespace: &in_user_namespace };
+    let around =
+        Surroundings { variable: &variable, euid: namespace::user(), in_user_namespace: &in_user_namespace };
     Store::open(&data_root(global, &around)?)
 }

@@ -61,7 +61,7 @@ impl Registries {
     pub(crate) fn of_user() -> Result<Self, Failure> {
         let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = || Some(named("HOME")?.join(".config"));
-        let own = named("XDG_CONFIG_HOME").or_else(home).filter(|_| forgeone_sys::process::geteuid() != 0);
+        let own = named("XDG_CONFIG_HOME").or_else(home).filter(|_| crate::namespace::is_user());
         let own = own.map(|directory| directory.join("containers/registries.conf"));
         let system = PathBuf::from("/etc/containers/registries.conf");
         let main = named("CONTAINERS_REGISTRIES_CONF")

@@ -95,14 +95,14 @@ impl<'d> Tree<'d> {
                 once(fs::symlinkat(&target[..], self.here(), *name))?;
                 let flags = OFlags::PATH | OFlags::NOFOLLOW;
                 let link = fs::openat(self.here(), *name, flags, Mode::empty())?;
-                fs::fchown(link, attributes.uid, attributes.gid)?;
+                own(link, attributes)?;
                 fs::utimensat(self.here(), *name, &times(attributes))?;
             }
             Kind::Fifo => {
                 once(fs::mknodat(self.here(), *name, FileType::Fifo, 0, 0, 0))?;
                 let flags = OFlags::PATH | OFlags::NOFOLLOW;
                 let fifo = fs::openat(self.here(), *name, flags, Mode::empty())?;
-                fs::fchown(&fifo, attributes.uid, attributes.gid)?;
+                own(&fifo, attributes)?;
                 fs::fchmodat(fs::CWD, fs::fd_path(fifo.as_fd()), attributes.mode)?;
                 fs::utimensat(self.here(), *name, &times(attributes))?;
             }
@@ -195,7 +195,12 @@ impl<'d> Tree<'d> {
     /// `.wh.NAME` and `.wh..wh..opq`, as overlayfs is told it (overlayfs.rst, "whiteouts and opaque directories").
     fn remove(&mut self, name: &[u8]) -> Result<(), Failure> {
         if name == OPAQUE {
-            return Ok(fs::setxattr(fs::fd_path(self.here()), c"trusted.overlay.opaque", b"y")?);
+            // Who mounts it has no rights to the first in a user namespace (overlayfs.rst, "userxattr").
+            let opaque = match crate::namespace::is_user() {
+                false => c"trusted.overlay.opaque",
+                true => c"user.overlay.opaque",
+            };
+            return Ok(fs::setxattr(fs::fd_path(self.here()), opaque, b"y")?);
         }
         let removed = &name[WHITEOUT.len()..];
         if matches!(removed, b"" | b"." | b"..") || removed.starts_with(WHITEOUT) {
@@ -236,10 +241,21 @@ fn times(attributes: &Attributes) -> Timestamps {
     Timestamps { last_access: changed, last_modification: changed }
 }
 
+/// Gives something its owner, if there is such an id here.
+fn own(file: impl AsFd, attributes: &Attributes) -> Result<(), Failure> {
+    let Attributes { uid, gid, .. } = attributes;
+    fs::fchown(file, *uid, *gid).map_err(|e| match e.errno() {
+        Errno::INVAL if crate::namespace::is_user() => Failure::new(format_args!(
+            "belongs to {uid}:{gid}, and there is no such id in this user namespace; /etc/subuid and /etc/subgid give a user more"
+        )),
+        _ => e.into(),
+    })
+}
+
 /// Gives a file or directory its attributes: the owner first, since the kernel then takes away set-user-id and
 /// capabilities, and the time last.
 fn finish(file: &OwnedFd, attributes: &Attributes) -> Result<(), Failure> {
-    fs::fchown(file, attributes.uid, attributes.gid)?;
+    own(file, attributes)?;
     fs::fchmod(file, attributes.mode)?;
     for (name, value) in &attributes.extended {
         // Overlayfs' own would make a layer say what only whiteouts may.

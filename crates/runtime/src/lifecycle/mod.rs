@@ -31,6 +31,7 @@ pub use options::*;
 pub use proc::in_user_namespace;
 pub use protect::protect;
 pub use status::Status;
+pub use userns::explain;
 pub use watch::{Happened, Watch};
 
 use crate::cgroup::Group;

@@ -35,7 +35,9 @@ enum Concerns {
 }
 
 /// An error of a container that gets a user namespace of its own, with the reason behind it where a setting is one.
-pub(super) fn explain(error: Error) -> Error {
+///
+/// Other errors are given back as they are.
+pub fn explain(error: Error) -> Error {
     if !matches!(error.kind(), Kind::System | Kind::Permission) {
         return error;
     }

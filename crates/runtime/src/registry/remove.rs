@@ -11,6 +11,9 @@ use crate::error::{During, Error, Kind, Result};
 use crate::lifecycle::{Runtime, Status};
 use forgeone_sys::Errno;
 use forgeone_sys::fs::{self, AtFlags};
+use forgeone_sys::process;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 /// Removes a container.
 pub(super) fn remove(container: &Container, how: Removal) -> Result<()> {
@@ -47,5 +50,25 @@ pub(super) fn remove(container: &Container, how: Removal) -> Result<()> {
 
 /// Removes a container's directory, whatever is in it.
 pub(super) fn directory(places: &Places, id: &str) -> Result<()> {
-    remove_tree(&places.container(id))
+    let path = places.container(id);
+    match remove_tree(&path) {
+        // Files of ids that are the user's in a user namespace only, which the image's helper makes.
+        Err(e) if e.kind() == Kind::Permission && process::geteuid() != 0 => discard(places, &path),
+        removed => removed,
+    }
+}
+
+fn discard(places: &Places, path: &Path) -> Result<()> {
+    let mut command = Command::new(&places.image_helper);
+    command.arg("discard").arg(path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let output = process::spawn(&mut command).and_then(Child::wait_with_output);
+    let output = output.map_err(|e| {
+        let message = format!("execute {}: {e}; make install brings it", places.image_helper.display());
+        Error::new(Kind::System, message)
+    })?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(Error::new(Kind::System, said.trim().trim_start_matches("forgeone: "))),
+    }
 }

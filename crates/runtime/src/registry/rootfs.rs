@@ -15,8 +15,8 @@ mod overlay;
 mod upper;
 
 use crate::error::{Error, Kind, Result};
+pub(super) use crate::lifecycle::in_user_namespace;
 pub use mount::Mounted;
-pub(super) use overlay::in_user_namespace;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
 //! File systems within files: attached to a loop device that goes with the mount.
 
+use super::Disk;
 use super::mount::FOREIGN;
-use super::{Disk, overlay};
 use crate::error::{During, Error, Kind, Result};
+use crate::lifecycle::in_user_namespace;
 use forgeone_sys::fs::{self, Mode, OFlags};
 use forgeone_sys::mount::{self, MountAttrFlags};
 use forgeone_sys::{Errno, loop_device};
@@ -13,7 +14,7 @@ use std::path::Path;
 /// read it, or by the one that writes.
 pub(super) fn mount(disk: &Disk, target: &Path, read_only: bool) -> Result<()> {
     let what = || format!("disk image {}", disk.file.display());
-    if overlay::in_user_namespace() {
+    if in_user_namespace() {
         let message = format!("{}: the kernel mounts it for root of the machine only", what());
         return Err(Error::new(Kind::Unsupported, message));
     }

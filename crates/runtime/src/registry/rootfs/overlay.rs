@@ -5,6 +5,7 @@
 
 use super::upper::Places;
 use crate::error::{Error, Kind, Result};
+use crate::lifecycle::in_user_namespace;
 use forgeone_sys::fs::{self, Mode, OFlags};
 use forgeone_sys::mount::{self, MountAttrFlags, MountFlags};
 use forgeone_sys::{Errno, OwnedFd, process};
@@ -124,11 +125,4 @@ fn switched_on() -> impl Iterator<Item = &'static str> {
         fs::read_file_at(fs::CWD, path, 16).is_ok_and(|text| text.starts_with(b"Y"))
     };
     SWITCHES.into_iter().filter(on)
-}
-
-/// Whether root is a user of the machine, whom overlayfs lets keep its notes in `user.*` attributes only.
-pub(in super::super) fn in_user_namespace() -> bool {
-    let map = fs::read_file_at(fs::CWD, "/proc/self/uid_map", 4096).unwrap_or_default();
-    let map = String::from_utf8_lossy(&map);
-    !map.is_empty() && !map.split_whitespace().eq(["0", "0", "4294967295"])
 }

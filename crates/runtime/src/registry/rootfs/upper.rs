@@ -3,7 +3,9 @@
 use super::mount::make_directory;
 use super::{Disk, Upper, disk};
 use crate::error::{During, Error, Kind, Result};
+use crate::lifecycle::in_user_namespace;
 use forgeone_sys::fs::{self, Mode, OFlags};
+use forgeone_sys::process;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -31,6 +33,10 @@ impl Upper {
         let file = self.directory.join(FILE);
         if file.exists() {
             return Ok(());
+        }
+        if process::geteuid() != 0 || in_user_namespace() {
+            let message = "disk_bytes: a limit takes a file system of its own, which only root of the machine can mount; leave it out";
+            return Err(Error::new(Kind::Unsupported, message));
         }
         make_file(&self.directory, bytes).during(|| format!("disk_bytes: {bytes}"))
     }
@@ -87,7 +93,7 @@ fn make_file(directory: &Path, bytes: u64) -> Result<()> {
         .arg(&made);
     command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let output = forgeone_sys::process::spawn(&mut command).and_then(|child| child.wait_with_output());
+    let output = process::spawn(&mut command).and_then(|child| child.wait_with_output());
     let output = output.map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => {
             let message = "mkfs.ext4 is missing; install e2fsprogs, or leave the limit out";
