@@ -46,8 +46,9 @@ pub(super) fn create(
     };
     crate::plan::check_id(&id)?;
     admitted(&id, &config, None)?;
-    let new = New::begin(register, &id)?;
+    let mut new = New::begin(register, &id)?;
     let name = register.name(config.name.as_deref(), &id)?;
+    new.name = Some(name.clone());
 
     let source = new.fetch(&config, how)?;
     let image_config = ImageConfig::parse(source.config.as_ref())?;
@@ -215,11 +216,13 @@ struct New<'r> {
     register: &'r Register,
     id: &'r str,
     dir: Option<OwnedFd>,
+    /// Once it has one.
+    name: Option<String>,
 }
 
 impl<'r> New<'r> {
     fn begin(register: &'r Register, id: &'r str) -> Result<Self> {
-        Ok(Self { register, id, dir: Some(register.begin(id)?) })
+        Ok(Self { register, id, dir: Some(register.begin(id)?), name: None })
     }
 
     /// Has the image's helper find, pull or unpack what the container is made from.
@@ -303,6 +306,7 @@ impl Drop for New<'_> {
     fn drop(&mut self) {
         if self.dir.is_some() {
             // Why it failed is what is told; what stays in spite of this, the next command takes away.
+            let _ = self.name.take().map(|name| self.register.unname(&name, self.id));
             let _ = remove::directory(self.register.places(), self.id);
         }
     }

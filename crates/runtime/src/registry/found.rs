@@ -12,13 +12,16 @@ use crate::error::{During, Error, Kind, Result};
 use crate::spec::{Device, DeviceRule, Seccomp};
 use forgeone_config::MountType;
 use forgeone_sys::fs::{self, FileType, Mode, OFlags};
-use forgeone_sys::{process, rlimit};
+use forgeone_sys::{credentials, process, rlimit};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// The copy of a profile of the user's, in the container's directory.
 pub(super) const PROFILE: &str = "seccomp.json";
+
+/// Who has this capability raises limits beyond his own (capabilities(7)).
+const SYS_RESOURCE: u64 = 1 << 24;
 
 /// Of `/dev` what every container has its own of.
 const OWN: [&str; 12] = [
@@ -130,9 +133,9 @@ impl Found {
         let rootless = process::geteuid() != 0 || in_user_namespace();
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
         let number = |text: String, default| text.parse().unwrap_or(default);
-        let nofile = match rootless {
-            true => rlimit::getrlimit("RLIMIT_NOFILE").during(|| "nofile")?.1,
-            false => number(read("/proc/sys/fs/nr_open"), 1 << 20),
+        let nofile = match !rootless && credentials::capget()?.effective & SYS_RESOURCE != 0 {
+            true => number(read("/proc/sys/fs/nr_open"), 1 << 20),
+            false => rlimit::getrlimit("RLIMIT_NOFILE").during(|| "nofile")?.1,
         };
         sources(record)?;
         Ok(Self {

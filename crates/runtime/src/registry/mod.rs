@@ -20,6 +20,7 @@ mod register;
 mod remove;
 pub mod rootfs;
 mod spec;
+mod tree;
 mod volumes;
 mod words;
 

@@ -13,12 +13,16 @@ use super::volumes::Volumes;
 use crate::error::{During, Error, Kind, Result};
 use forgeone_config::Secret;
 use forgeone_sys::fs::{self, AtFlags, Mode, OFlags};
-use forgeone_sys::mount::{self, MountFlags};
+use forgeone_sys::mount::{self, MountFlags, OpenTreeFlags};
+use forgeone_sys::process::{self, Namespaces};
 use forgeone_sys::{AsFd, OwnedFd};
 use std::collections::BTreeMap;
 
 /// Where secrets are in the container's directory: a file system in memory of the monitor's own mount namespace.
-const SECRETS: &str = "secrets";
+pub(super) const SECRETS: &str = "secrets";
+
+/// Where another container's shared memory is in it.
+pub(super) const SHM: &str = "shm";
 
 /// The largest secret, in bytes.
 const SECRET_MAX: usize = 1 << 20;
@@ -44,6 +48,9 @@ impl Container {
             fs::fchmodat(self.fd(), name, 0o644)?;
         }
         secrets(self.fd(), record, &user)?;
+        if let Some(joined) = found.joined.iter().find(|joined| joined.kind == "ipc") {
+            shared_memory(self.fd(), joined.pid)?;
+        }
         let text =
             serde_json::to_vec(&spec).map_err(|e| Error::new(Kind::System, format!("config.json: {e}")))?;
         replace(self.fd(), "config.json", &text)
@@ -145,6 +152,24 @@ fn secrets(dir: &OwnedFd, record: &Record, user: &User) -> Result<()> {
         fs::fchown(&file, user.uid, user.gid).during(|| SECRETS)?;
     }
     Ok(())
+}
+
+/// Mounts another container's `/dev/shm` in this one's directory, from where it is bound. It is in that one's mount
+/// namespace, which is entered for it: a mount of another namespace can't be bound, but a copy of it can be moved.
+fn shared_memory(dir: &OwnedFd, pid: i32) -> Result<()> {
+    match fs::mkdirat(dir, SHM, 0o700) {
+        Err(e) if e.errno() == forgeone_sys::Errno::EXIST => {}
+        made => made.during(|| SHM)?,
+    }
+    let namespace = |pid: &str| fs::open(format!("/proc/{pid}/ns/mnt"), OFlags::RDONLY, Mode::empty());
+    let (ours, theirs) = (namespace("self")?, namespace(&pid.to_string())?);
+    let here = fs::open(".", OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+    process::setns(&theirs, Namespaces::MOUNT).during(|| SHM)?;
+    let tree = mount::open_tree(fs::CWD, "/dev/shm", OpenTreeFlags::OPEN_TREE_CLONE);
+    process::setns(&ours, Namespaces::MOUNT).during(|| SHM)?;
+    process::fchdir(&here)?;
+    let place = fs::openat(dir, SHM, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
+    mount::move_mount(tree.during(|| SHM)?, place).during(|| SHM)
 }
 
 /// The secret itself.

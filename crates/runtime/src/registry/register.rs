@@ -193,7 +193,8 @@ impl Register {
             let Some(dir) = self.directory(id)? else { continue };
             // Somebody makes or removes it otherwise. Whole by now, if it was finished meanwhile.
             if fs::try_flock(&dir)? && !self.is_whole(id) {
-                remove::directory(&self.places, id)?;
+                // What can't be removed now keeps nobody from the rest, and is tried again.
+                let _ = remove::directory(&self.places, id);
             }
         }
         for name in self.names.all()? {

@@ -3,9 +3,11 @@
 use super::container::{Container, Removal};
 use super::names::short;
 use super::places::Places;
+use super::prepare::{SECRETS, SHM};
 use super::record;
 use super::register::Register;
-use super::volumes::{Volumes, remove_tree};
+use super::tree;
+use super::volumes::Volumes;
 use crate::client::Client;
 use crate::error::{During, Error, Kind, Result};
 use crate::lifecycle::{Runtime, Status};
@@ -51,10 +53,17 @@ pub(super) fn remove(container: &Container, how: Removal) -> Result<()> {
 /// Removes a container's directory, whatever is in it.
 pub(super) fn directory(places: &Places, id: &str) -> Result<()> {
     let path = places.container(id);
-    match remove_tree(&path) {
+    // The monitor sees what it has mounted.
+    tree::unmount(&path, &["base", "disk", "rootfs", SECRETS, SHM]);
+    files(places, &path)
+}
+
+/// Removes what is at a path.
+pub(super) fn files(places: &Places, path: &Path) -> Result<()> {
+    match tree::remove(path) {
         // Files of ids that are the user's in a user namespace only, which the image's helper makes.
-        Err(e) if e.kind() == Kind::Permission && process::geteuid() != 0 => discard(places, &path),
-        removed => removed,
+        Err(e) if e.kind() == Kind::Permission && process::geteuid() != 0 => discard(places, path),
+        removed => removed.during(|| format!("remove {}", path.display())),
     }
 }
 

@@ -14,8 +14,8 @@ use super::names::new_id;
 use super::places::Places;
 use super::record::Record;
 use super::register::{Register, replace};
-use super::rootfs::in_user_namespace;
 use super::spec::mounts::bind_options;
+use super::{remove, tree};
 use crate::clock;
 use crate::error::{During, Error, Kind, Result};
 use crate::fs::{Links, Resolver, copy_tree};
@@ -135,7 +135,7 @@ impl Volumes {
         let system = |e: std::io::Error| Error::new(Kind::System, format!("volume {:?}: {e}", volume.name));
         std::fs::create_dir_all(&root).map_err(system)?;
         // What a killed command has left.
-        remove_tree(&path)?;
+        tree::remove(&path)?;
         let made = std::fs::create_dir(&path).and_then(|()| std::fs::create_dir(path.join(DATA)));
         made.map_err(system)?;
         self.write(volume)?;
@@ -263,7 +263,7 @@ impl Volumes {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::new(Kind::System, format!("volume {name:?}: {e}")))
             }
-            _ => remove_tree(&path),
+            _ => remove::files(&self.places, &path),
         }
     }
 
@@ -377,7 +377,7 @@ fn fill(root: BorrowedFd, path: &str, volume: &OwnedFd) -> Result<()> {
     }
     let source = fs::open(fs::fd_path(&place), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
     let at = fs::fd_path(volume).join(COPY);
-    remove_tree(&at)?;
+    tree::remove(&at)?;
     fs::mkdirat(volume, COPY, 0o700)?;
     let copy = fs::openat(volume, COPY, OPEN_DIR, Mode::empty())?;
     copy_tree(source.as_fd(), copy.as_fd())?;
@@ -393,16 +393,4 @@ fn fill(root: BorrowedFd, path: &str, volume: &OwnedFd) -> Result<()> {
 
 fn is_directory(fd: &OwnedFd) -> Result<bool> {
     Ok(fs::FileType::from_raw_mode(fs::fstat(fd)?.st_mode).is_dir())
-}
-
-/// Removes what is at a path, whatever it is; nothing there is no error.
-pub(super) fn remove_tree(path: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied && !in_user_namespace() => {
-            let way = "some of it belongs to users of the container's";
-            Err(Error::new(Kind::Permission, format!("remove {}: {e}: {way}", path.display())))
-        }
-        removed => removed.map_err(|e| Error::new(Kind::System, format!("remove {}: {e}", path.display()))),
-    }
 }

@@ -1,5 +1,6 @@
 //! Mounts: the kernel's file systems, the container's own files, and what was asked for.
 
+use super::super::prepare::{SECRETS, SHM as SHM_PLACE};
 use super::namespaces::{self, Whose};
 use super::process::INIT;
 use super::{Inputs, refuse};
@@ -36,7 +37,7 @@ pub(super) fn make(inputs: &Inputs) -> Result<Vec<Mount>> {
         }
     }
     for (name, target) in inputs.secrets() {
-        let source = inputs.found.directory.join("secrets").join(name).to_string_lossy().into_owned();
+        let source = inputs.found.directory.join(SECRETS).join(name).to_string_lossy().into_owned();
         own.push(mount(
             &target,
             "bind",
@@ -112,8 +113,11 @@ fn shared_memory(inputs: &Inputs) -> Vec<Mount> {
     let queues = mount("/dev/mqueue", "mqueue", "mqueue", &words(&["nosuid", "noexec", "nodev"]));
     match (ipc, joined) {
         (Some(Whose::Host), _) => ["/dev/shm", "/dev/mqueue"].map(|at| bound(at.to_owned(), at)).to_vec(),
-        (Some(Whose::Container(_)), Some(joined)) => {
-            vec![bound(format!("/proc/{}/root/dev/shm", joined.pid), "/dev/shm"), queues]
+        (Some(Whose::Container(_)), Some(_)) => {
+            vec![
+                bound(inputs.found.directory.join(SHM_PLACE).to_string_lossy().into_owned(), "/dev/shm"),
+                queues,
+            ]
         }
         _ => {
             let size = format!("size={}", inputs.config().shm_size.unwrap_or(SHM));

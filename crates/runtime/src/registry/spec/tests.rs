@@ -247,7 +247,7 @@ fn namespaces_are_the_hosts_or_anothers_where_that_is_said() {
     let other = json!({"ipc": "container:x", "network": {"mode": "container", "name": "x"}});
     let (other, spec) = kinds(other, &found);
     assert_eq!(other, "mount pid ipc/proc/7/ns/ipc uts cgroup network/proc/7/ns/net");
-    assert_eq!(mount_at(&spec, "/dev/shm")["source"], "/proc/7/root/dev/shm");
+    assert_eq!(mount_at(&spec, "/dev/shm")["source"], "/data/containers/c/shm");
 }
 
 #[test]

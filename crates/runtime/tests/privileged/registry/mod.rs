@@ -1,3 +1,5 @@
-//! The register: root file systems of containers.
+//! The register: containers, and their root file systems.
 
+pub(crate) mod containers;
+mod house;
 pub(crate) mod rootfs;
