@@ -27,6 +27,7 @@ mod leaks;
 mod lifecycle;
 mod limits;
 mod memory_policy;
+mod monitor;
 mod mounts;
 mod namespaces;
 mod nested;

@@ -20,6 +20,9 @@ fn run() -> u8 {
     if let Err(e) = keep_children() {
         return Failure::of_door(e.into()).report(&Log::default());
     }
+    if words.first().is_some_and(|word| word == "monitor") {
+        return forgeone_runtime::monitor::main(words.into_iter().skip(1));
+    }
     let mut global = Values::default();
     let parsed = understand(&words, &mut global).map_err(Failure::of_misuse);
     let log = match Log::open(&global) {

@@ -9,7 +9,7 @@ mod place;
 
 pub use content::{
     copy_file, ftruncate, pread, pwrite_once, read, read_dir, read_file_at, read_regular, read_regular_at,
-    read_to_end, read_up_to, rewind, splice_to_file, write_all, write_file_at, write_once,
+    read_to_end, read_up_to, rewind, splice_to_file, write, write_all, write_file_at, write_once,
 };
 pub use descriptor::{
     cloexec, dup, dup2_stdio, fd_path, flock_exclusive, flock_shared, is_sealed, memfd_create, memfd_seal,

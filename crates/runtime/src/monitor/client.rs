@@ -3,6 +3,7 @@
 use super::protocol::{
     MESSAGE_MAX, PIECE, PROTOCOL, Reply, Request, SOCKET, STDERR, STDIN, STDOUT, from_bytes, to_bytes,
 };
+use super::words::Words;
 use super::{Exit, Status};
 use crate::error::{During, Error, Kind, Result};
 use crate::registry::Places;
@@ -334,16 +335,8 @@ fn start_monitor(places: &Places, directory: &Path) -> Result<()> {
     let failed = |cause: String| Error::new(Kind::System, format!("monitor: {cause}"));
     let (reader, writer) = fs::pipe()?;
     let mut command = Command::new(&places.monitor);
-    command.arg("monitor");
-    for (option, place) in [
-        ("--data-root", &places.data_root),
-        ("--root", &places.state_root),
-        ("--door", &places.door),
-        ("--image-helper", &places.image_helper),
-    ] {
-        command.arg(option).arg(place);
-    }
-    command.arg(directory).current_dir("/");
+    let words = Words { places: places.clone(), directory: directory.to_owned(), handed: None };
+    command.args(words.to_words()).current_dir("/");
     // Whoever this program is a service of is told by itself.
     for name in ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"] {
         command.env_remove(name);

@@ -12,16 +12,23 @@
 //! starts another, which finds the container's init and goes on; the FIFOs are open on the container's side, too, so
 //! nothing that it writes meanwhile is lost. A terminal is lost with the monitor: the kernel hangs it up.
 
+mod adopt;
+mod asked;
+mod birth;
 mod client;
+mod connection;
+mod door;
+mod duties;
 pub mod events;
-#[allow(dead_code, reason = "the process that uses all of it follows")]
+mod health;
+mod life;
 pub mod log;
-#[allow(dead_code, reason = "the process that uses all of it follows")]
 mod policy;
-#[allow(dead_code, reason = "the process that uses all of it follows")]
 mod protocol;
-#[allow(dead_code, reason = "the process that uses all of it follows")]
+mod serve;
 mod status;
+mod streams;
+mod words;
 
 pub use client::{Attached, Client, FAILED, Failure, Output};
 pub use status::{Check, FILE as STATUS, Health, Healthy, State, Status};
@@ -30,9 +37,23 @@ use crate::error::{During, Result};
 use forgeone_sys::fs::{self, Mode, OFlags};
 use forgeone_sys::{AsFd, Errno};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 
 /// The file that a living monitor holds the lock of.
 const LOCK: &str = "monitor.lock";
+
+/// The program of a monitor, `forgeone-standalone monitor …`: what [`Client::spawn`] starts, with these words behind the
+/// program's name. It says what is wrong on its standard output, which it closes when it listens; the exit status.
+pub fn main(words: impl Iterator<Item = OsString>) -> u8 {
+    match words::Words::read(words).and_then(serve::serve) {
+        Ok(status) => status,
+        Err(e) => {
+            // Whoever would read it may be gone.
+            let _ = fs::write_all(fs::stdout(), format!("{e}\n").as_bytes());
+            1
+        }
+    }
+}
 
 /// How a container ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -58,7 +58,7 @@ impl Record {
     ///
     /// # Errors
     /// [`Kind::Damaged`] if it can't be read, or is of another version.
-    pub(super) fn read(dir: impl AsFd, id: &str) -> Result<Option<Self>> {
+    pub(crate) fn read(dir: impl AsFd, id: &str) -> Result<Option<Self>> {
         let damaged = |cause: String| Error::new(Kind::Damaged, format!("container {id}: {FILE}: {cause}"));
         let bytes = match fs::read_regular_at(&dir, FILE, FILE_MAX) {
             Err(e) if e.errno() == forgeone_sys::Errno::NOENT => return Ok(None),

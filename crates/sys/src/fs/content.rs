@@ -128,6 +128,12 @@ pub fn write_once(fd: impl AsFd, bytes: &[u8]) -> Result<()> {
     }
 }
 
+/// `write(2)`: how many of the bytes were taken.
+pub fn write(fd: impl AsFd, bytes: &[u8]) -> Result<usize> {
+    retry(|| rustix::io::write(&fd, bytes))
+        .fail(|| format!("write({}, {} bytes)", show::fd(&fd), bytes.len()))
+}
+
 /// Writes all of `bytes`, in as many `write(2)` as it takes.
 pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {

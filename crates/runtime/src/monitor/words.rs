@@ -1,0 +1,72 @@
+//! The words that a monitor's program is started with.
+
+use crate::error::{Error, Kind, Result};
+use crate::registry::Places;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What they say.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Words {
+    pub(super) places: Places,
+    /// The container's.
+    pub(super) directory: PathBuf,
+    /// The descriptor by which a monitor tells the program that it becomes what it knows.
+    pub(super) handed: Option<u32>,
+}
+
+impl Words {
+    /// Behind the program's name.
+    pub(super) fn to_words(&self) -> Vec<OsString> {
+        let Places { data_root, state_root, door, image_helper, monitor } = &self.places;
+        let mut words = vec![OsString::from("monitor")];
+        for place in [data_root, state_root, door, image_helper, monitor] {
+            words.push(place.into());
+        }
+        words.push(self.directory.clone().into());
+        words.extend(self.handed.map(|number| number.to_string().into()));
+        words
+    }
+
+    /// Reads what [`Words::to_words`] gives, behind its first.
+    pub(super) fn read(mut words: impl Iterator<Item = OsString>) -> Result<Self> {
+        let wrong = || Error::new(Kind::Usage, "a monitor is started by forgeone, not by hand");
+        let mut place =
+            || words.next().map(PathBuf::from).filter(|path| path.is_absolute()).ok_or_else(wrong);
+        let places = Places {
+            data_root: place()?,
+            state_root: place()?,
+            door: place()?,
+            image_helper: place()?,
+            monitor: place()?,
+        };
+        let directory = place()?;
+        let handed = match words.next() {
+            Some(number) => Some(number.to_str().and_then(|text| text.parse().ok()).ok_or_else(wrong)?),
+            None => None,
+        };
+        Ok(Self { places, directory, handed })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_as_they_are_written() {
+        let path = |name: &str| PathBuf::from("/").join(name);
+        let places = Places {
+            data_root: path("data"),
+            state_root: path("state"),
+            door: path("door"),
+            image_helper: path("image"),
+            monitor: path("monitor"),
+        };
+        for handed in [None, Some(7)] {
+            let words = Words { places: places.clone(), directory: path("data/containers/1"), handed };
+            assert_eq!(Words::read(words.to_words().into_iter().skip(1)), Ok(words));
+        }
+        assert!(Words::read(["x".into()].into_iter()).is_err());
+    }
+}
