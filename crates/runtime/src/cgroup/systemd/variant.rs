@@ -47,10 +47,16 @@ pub(super) fn parse(text: &str) -> Option<Value> {
     if !parser.rest.is_empty() {
         return None;
     }
-    node.of(&node.infer()?)
+    node.value()
 }
 
 impl Node {
+    /// The value of the type that it has where nobody says one, unless that is deeper than a message's may be.
+    fn value(&self) -> Option<Value> {
+        let signature = self.infer()?;
+        if one_type(signature.as_bytes(), 0)? == signature.len() { self.of(&signature) } else { None }
+    }
+
     /// The type that it has where nobody says one; `None` where that can't be told, as for an empty list.
     fn infer(&self) -> Option<String> {
         Some(match self {
@@ -93,7 +99,7 @@ impl Node {
             }
             (Self::Tuple(items), b'(') => Value::Struct(all_of(items, signature)?),
             (Self::Entry(items), b'{') => Value::Entry(all_of(items, signature)?),
-            (Self::Variant(node), b'v') => Value::Variant(Box::new(node.of(&node.infer()?)?)),
+            (Self::Variant(node), b'v') => Value::Variant(Box::new(node.value()?)),
             _ => return None,
         })
     }
