@@ -389,6 +389,20 @@ fn an_unknown_capability_is_a_warning() {
 }
 
 #[test]
+fn a_very_long_value_leaves_the_cause_to_be_read() {
+    let long = "x".repeat(100_000);
+    let below = format!("/{long}");
+    refused_each(&[
+        ("/ociVersion", json!(long), &["ociVersion: \"xxx", "xxx\" is not a version"]),
+        ("/process/cwd", json!(long), &["process.cwd: \"xxx", "xxx\" must be an absolute path"]),
+        ("/process/args/0", json!(below), &["exec: \"/xxx", "xxx\": ENAMETOOLONG (File name too long)"]),
+        ("/hostname", json!(long), &["hostname: sethostname(\"xxx", "xxx\"): EINVAL (Invalid argument)"]),
+        ("/linux/maskedPaths/-", json!(below), &["linux.maskedPaths: \"/xxx", "ENAMETOOLONG"]),
+        ("/linux/sysctl", json!({ format!("net.{long}"): "1" }), &["linux.sysctl[\"net.xxx", "ENAMETOOLONG"]),
+    ]);
+}
+
+#[test]
 fn what_is_no_json_is_refused_with_its_place() {
     if !privileged::root() {
         return;

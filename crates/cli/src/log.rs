@@ -6,6 +6,7 @@
 use crate::output::printable;
 use crate::parse::usage;
 use crate::values::Values;
+use forgeone_runtime::error::brief;
 use forgeone_runtime::{Result, clock};
 use forgeone_sys::without_numbers;
 use std::fs::File;
@@ -69,7 +70,7 @@ impl Log {
     }
 
     fn entry(&self, level: &str, message: &str) {
-        let message = &without_numbers(message);
+        let message = &brief(without_numbers(message));
         let line = match self.format {
             Format::Text => text(level, message, &clock::now()),
             Format::Json => json(level, message, &clock::now()),

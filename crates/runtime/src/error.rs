@@ -44,7 +44,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// A failure of `kind`; the message starts in lower case and has no full stop.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: brief(message.into()) }
     }
 
     /// What sort of failure it is.
@@ -54,7 +54,7 @@ impl Error {
 
     /// The same failure, with what was being done in front: `what: message`.
     pub fn during(self, what: impl fmt::Display) -> Self {
-        Self { message: format!("{what}: {}", self.message), ..self }
+        Self { message: brief(format!("{what}: {}", self.message)), ..self }
     }
 
     /// The same failure as another kind.
@@ -68,6 +68,27 @@ impl Error {
         let message = errors.iter().map(|e| e.message.as_str()).collect::<Vec<_>>().join("; ");
         Some(Self { kind, message })
     }
+}
+
+/// A word of a message is a field's value, or part of one: of what is longer than this, so many bytes are kept of its
+/// beginning and its end.
+const LONG: usize = 400;
+const HEAD: usize = 150;
+const TAIL: usize = 40;
+
+/// A message whose words can be read, whatever it quotes.
+pub fn brief(message: String) -> String {
+    if message.len() <= LONG {
+        return message;
+    }
+    let short = |word: &str| match word.len() > LONG {
+        true => {
+            let (head, tail) = (word.floor_char_boundary(HEAD), word.ceil_char_boundary(word.len() - TAIL));
+            [&word[..head], "…", &word[tail..]].concat()
+        }
+        false => word.to_owned(),
+    };
+    message.split(' ').map(short).collect::<Vec<_>>().join(" ")
 }
 
 impl fmt::Display for Error {
@@ -98,5 +119,21 @@ pub trait During<T> {
 impl<T, E: Into<Error>> During<T> for std::result::Result<T, E> {
     fn during<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T> {
         self.map_err(|e| e.into().during(what()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_at_length_leaves_step_and_cause() {
+        let error = Error::new(Kind::Config, format!("{:?}: it is no path", "ä".repeat(100_000)));
+        let message = error.during("process.cwd").during("create").to_string();
+        let expected =
+            format!("create: process.cwd: \"{}…{}\": it is no path", "ä".repeat(74), "ä".repeat(19));
+        assert_eq!(message, expected);
+        let whole = format!("{} {}", "x".repeat(LONG), "y ".repeat(1000));
+        assert_eq!(Error::new(Kind::Config, whole.as_str()).to_string(), whole);
     }
 }
