@@ -1,7 +1,8 @@
 //! CVE-2026-57231: the caller's environment, and its keys.
 
-use super::{dir, everywhere, start};
+use super::{dir, everywhere, path, start};
 use serde_json::json;
+use std::fs;
 use testkit::{Bundle, privileged};
 
 /// CVE-2026-57231: the environment of whoever calls the runtime.
@@ -20,6 +21,32 @@ fn no_variable_of_the_caller_comes_into_the_container() {
         let (_running, id) = start(&door, Bundle::busybox());
         let output = door.finish(door.command(["exec", &id, "env"]).env("SECRET_TOKEN", "hush"));
         assert!(output.code == 0 && !output.stdout.contains("hush"), "{}", output.stdout);
+    });
+}
+
+/// What a loader would read is the container's program's alone: the runtime opens nothing of that name.
+#[test]
+fn variables_of_exec_do_not_touch_the_runtime() {
+    everywhere(|door| {
+        if !privileged::program("strace", "strace") {
+            return;
+        }
+        let door = door();
+        let (_running, id) = start(&door, Bundle::busybox());
+        let trace = door.directory().join("trace");
+        let strace = ["strace", "-f", "-qq", "-o", path(&trace), "-e", "trace=%file"];
+        let variables = ["LD_PRELOAD=/evil.so", "LD_LIBRARY_PATH=/evil", "LD_AUDIT=/evil.so"];
+        let mut words = vec!["exec"];
+        words.extend(variables.iter().flat_map(|variable| ["--env", variable]));
+        words.extend([id.as_str(), "env"]);
+        let output = door.finish(&mut door.through(strace, &words));
+        assert_eq!(output.code, 0, "{}", output.stderr);
+        for variable in variables {
+            assert!(output.stdout.lines().any(|line| line == variable), "{}", output.stdout);
+        }
+        let calls = fs::read_to_string(&trace).unwrap();
+        let evil = |line: &&str| line.contains("evil") && !line.contains("execve");
+        assert!(calls.contains("execve(\"/bin/env\"") && calls.lines().find(evil).is_none(), "{calls}");
     });
 }
 

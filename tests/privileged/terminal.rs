@@ -9,6 +9,7 @@ use serde_json::json;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -124,6 +125,35 @@ fn run_detached_gives_its_terminal_to_the_console_socket() {
     assert_eq!(door.status(&id), "running");
     drop(seat);
     door.await_status(&id, "stopped");
+}
+
+#[test]
+fn a_console_socket_may_be_named_by_a_link_which_leads_to_one() {
+    if !privileged::root() {
+        return;
+    }
+    let bundle = terminal(Bundle::busybox().args(["echo", "here"]));
+    let door = Door::new();
+    let (console, id) = (Console::of(&door), door.id("link"));
+    let link = door.directory().join("link");
+    let name = link.to_str().unwrap();
+    for (target, cause) in [
+        ("none", "ENOENT (No such file or directory)"),
+        ("link", "ELOOP (Too many levels of symbolic links)"),
+        ("/etc/passwd", "ENOTSOCK (Socket operation on non-socket)"),
+    ] {
+        symlink(target, &link).unwrap();
+        let output = door.run(["create", "--console-socket", name, "--bundle", dir(&bundle), &id]);
+        let line = output.stderr.starts_with("forgeone: create: --console-socket: ");
+        assert!(line && output.stderr.ends_with(&format!(": {cause}\n")), "{}", output.stderr);
+        assert_eq!(door.containers(), [""; 0]);
+        std::fs::remove_file(&link).unwrap();
+    }
+    symlink("console", &link).unwrap();
+    door.ok(["create", "--console-socket", name, "--bundle", dir(&bundle), &id]);
+    let mut seat = console.receive();
+    door.ok(["start", &id]);
+    seat.shows("here");
 }
 
 #[test]
