@@ -2,6 +2,7 @@
 
 use crate::auth::{self, Access, AuthFiles, Credentials, Memory};
 use crate::http::{Http, Patience, Request, Response, Source, Trust, Url, is_loopback};
+use crate::manifest::TIME;
 use crate::{Error, Kind, Repository, Result};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -101,6 +102,20 @@ impl Client {
         };
         self.tls.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), speaks);
         Ok(speaks)
+    }
+
+    /// Asks a registry whether it believes who asks; also one that doesn't ask back does.
+    ///
+    /// # Errors
+    /// [`Kind::Credentials`] if it doesn't; what any request may end with.
+    pub fn log_in(&self, registry: &Repository) -> Result<()> {
+        let ask = || {
+            let access = Access { repository: registry.clone(), scopes: Vec::new() };
+            let url = Url::at(self.speaks_tls(registry)?, registry.api(), "/v2/")?;
+            let answer = self.send(&access, &Request::get(url).within(TIME), None)?;
+            if answer.is_success() { Ok(()) } else { Err(refusal(answer)) }
+        };
+        ask().map_err(|e: Error| e.during(format_args!("log in to {}", registry.registry())))
     }
 
     /// Sends a request, and once more with who asks if the registry wants to know. Who asks is told to nobody else, also

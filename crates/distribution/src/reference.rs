@@ -59,6 +59,25 @@ impl Repository {
         if self.registry == DOCKER_HUB { "registry-1.docker.io" } else { &self.registry }
     }
 
+    /// A registry itself: the repository without a path, `quay.io` or, for credentials of a part of it, `quay.io/team`.
+    ///
+    /// # Errors
+    /// It is no name of a registry.
+    pub fn of_registry(text: &str) -> Result<Self, Wrong> {
+        let text = text.strip_suffix('/').unwrap_or(text);
+        let (registry, path) = text.split_once('/').unwrap_or((text, ""));
+        let registry = match registry {
+            "index.docker.io" | "registry-1.docker.io" => DOCKER_HUB,
+            registry => registry,
+        };
+        check_registry(registry)?;
+        match path.is_empty() {
+            true => {}
+            false => check_name(text, Some(registry), path)?,
+        }
+        Ok(Self { registry: registry.to_owned(), path: path.to_owned() })
+    }
+
     /// The reference of what a tag names here.
     ///
     /// # Errors
@@ -76,7 +95,10 @@ impl Repository {
 
 impl fmt::Display for Repository {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}/{}", self.registry, self.path)
+        match self.path.is_empty() {
+            true => f.write_str(&self.registry),
+            false => write!(f, "{}/{}", self.registry, self.path),
+        }
     }
 }
 
@@ -128,7 +150,8 @@ impl Reference {
             }
             Some(domain) => Repository { registry: domain.to_owned(), path: path.to_owned() },
         };
-        Ok(Self { repository, tag: tag.map(str::to_owned), digest })
+        let tag = tag.or(digest.is_none().then_some("latest")).map(str::to_owned);
+        Ok(Self { repository, tag, digest })
     }
 
     /// Where it is.
@@ -138,11 +161,7 @@ impl Reference {
 
     /// Its tag: `latest` if it has neither a tag nor a digest.
     pub fn tag(&self) -> Option<&str> {
-        match (&self.tag, &self.digest) {
-            (Some(tag), _) => Some(tag),
-            (None, None) => Some("latest"),
-            (None, Some(_)) => None,
-        }
+        self.tag.as_deref()
     }
 
     /// Its digest.
@@ -273,14 +292,26 @@ mod tests {
         ] {
             let reference = Reference::parse(text).unwrap();
             assert_eq!((reference.to_string().as_str(), reference.repository().api()), (whole, api));
-            assert_eq!(
-                Reference::parse(whole),
-                Ok(Reference { tag: reference.tag().map(Into::into), ..reference })
-            );
+            assert_eq!(Reference::parse(whole), Ok(reference), "{text}");
         }
         let both = Reference::parse(&format!("a/b:1@{digest}")).unwrap();
         assert_eq!(both.to_string(), format!("docker.io/a/b:1@{digest}"));
         assert_eq!(Reference::parse(&format!("a@{digest}")).unwrap().tag(), None);
+    }
+
+    #[test]
+    fn a_registry_may_have_a_path_for_credentials() {
+        for (text, whole) in [
+            ("quay.io", "quay.io"),
+            ("localhost:5000/", "localhost:5000"),
+            ("quay.io/team", "quay.io/team"),
+            ("index.docker.io", "docker.io"),
+        ] {
+            assert_eq!(Repository::of_registry(text).map(|found| found.to_string()), Ok(whole.to_owned()));
+        }
+        for text in ["", "a b", "quay.io:0", "quay.io/Team"] {
+            assert!(Repository::of_registry(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -477,7 +477,7 @@ fn push_and_pull_work_with_a_registry() {
 
     let (status, _, err) = place.config(&["pull", &reference, "--cacert", authority.to_str().unwrap()]);
     assert!(
-        status == 1 && err.contains("wants a user name and password; log in with podman login "),
+        status == 1 && err.contains("wants a user name and password; log in with forgeone login "),
         "{err}"
     );
     let (status, _, err) = place.config(&["pull", &reference]);

@@ -38,10 +38,10 @@ pub struct AuthFiles {
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]
-struct Content {
+pub(super) struct Content {
     auths: HashMap<String, Auth>,
-    cred_helpers: HashMap<String, String>,
-    creds_store: String,
+    pub(super) cred_helpers: HashMap<String, String>,
+    pub(super) creds_store: String,
 }
 
 #[derive(serde::Deserialize, Default)]
@@ -83,6 +83,11 @@ impl AuthFiles {
             docker.map(|directory| directory.join("config.json")),
         ];
         Self { paths: paths.into_iter().flatten().collect(), must: false }
+    }
+
+    /// The file that new credentials are written to: the first.
+    pub(super) fn first(&self) -> Option<&Path> {
+        self.paths.first().map(PathBuf::as_path)
     }
 
     /// Who asks a repository's registry, if that is known.
@@ -146,7 +151,7 @@ impl Content {
 }
 
 /// What Docker calls its hub in these files.
-const HUB_KEY: &str = "https://index.docker.io/v1/";
+pub(super) const HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// What a repository's credentials may be called by, the most exact name first.
 fn names(repository: &Repository) -> Vec<String> {

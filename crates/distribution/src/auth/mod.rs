@@ -8,6 +8,7 @@
 mod challenge;
 mod files;
 mod helper;
+mod keep;
 
 pub use files::AuthFiles;
 
@@ -160,7 +161,7 @@ impl Memory {
 
 /// The way out for who isn't known.
 pub(crate) fn login(registry: &str) -> String {
-    format!("log in with podman login {registry}, or check the auth file")
+    format!("log in with forgeone login {registry}, or check the auth file")
 }
 
 /// Whether a scope that we ask for has all that another one asks for.

@@ -73,7 +73,7 @@ fn a_token_that_is_refused_names_the_way_out() {
     let (host, realm) = (registry.host(), tokens.host());
     let text = format!(
         "pull {host}/a:latest: token from http://{realm}/token: the server answers 401 Unauthorized; \
-        log in with podman login {host}, or check the auth file"
+        log in with forgeone login {host}, or check the auth file"
     );
     assert_eq!((error.kind(), error.to_string()), (Kind::Credentials, text));
 }
