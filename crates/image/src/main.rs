@@ -12,10 +12,14 @@ mod images;
 mod load;
 mod namespace;
 mod parallel;
+mod progress;
 mod pull;
+mod push;
 mod remote;
 mod rootfs;
+mod save;
 mod store;
+mod terminal;
 mod unpack;
 
 use failure::Failure;
@@ -47,6 +51,8 @@ fn run(words: &[OsString]) -> Result<u8, Failure> {
     let parsed = parse(table, words.iter().cloned(), &mut global);
     match parsed.map_err(|misuse| Failure::new(misuse.error).with_status(misuse.status))? {
         Parsed::Call(call) if call.command.name == "config" => config::run(call.words),
+        // What these write is this user's, nobody else's.
+        Parsed::Call(call) if matches!(call.command.name, "login" | "logout") => images::run(&call, &global),
         Parsed::Call(call) => match namespace::enter()? {
             Some(status) => Ok(status),
             None if container.is_some() => rootfs::run(&call, &global),

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 /// Does the same with each, with at most so many at once: what each gave, or a failure. After one, nothing is begun.
-pub(crate) fn each<T: Sync, R: Send, E: Send>(
-    items: &[T],
+pub(crate) fn each<'t, T: Sync, R: Send, E: Send>(
+    items: &'t [T],
     at_once: usize,
-    work: impl Fn(&T) -> Result<R, E> + Sync,
+    work: impl Fn(&'t T) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let some = || {

@@ -157,7 +157,7 @@ fn what_a_container_is_made_from_stays_until_it_is_gone() {
     place.ok(&["load", "oci"]);
     let before = place.sh("ls data/images/layers data/images/blobs/sha256");
     let layers = place.layers(&place.answer(&["web:1"]));
-    place.ok(&["rmi", "web:1"]);
+    place.ok(&["rmi", "--force", "web:1"]);
     assert_eq!(place.sh("ls data/images/layers data/images/blobs/sha256"), before);
     assert_eq!(place.ok(&["images", "-q"]), "");
     // A tar's layer has no image at all.
@@ -165,7 +165,7 @@ fn what_a_container_is_made_from_stays_until_it_is_gone() {
     place.ok(&["rootfs", "--container", "data/containers/d", "./more.tar"]);
     place.sh("rm -r data/containers/c");
     place.ok(&["load", "oci"]);
-    place.ok(&["rmi", "web:1"]);
+    place.ok(&["rmi", "--force", "web:1"]);
     assert!(!fs::exists(&layers[0]).unwrap());
     assert_eq!(place.sh("cat data/images/layers/*/root/more; ls data/images/archives | wc -l"), "more\n1\n");
     place.sh("echo damaged >data/containers/d/image.json");
@@ -174,7 +174,7 @@ fn what_a_container_is_made_from_stays_until_it_is_gone() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("data/containers/d/image.json: "));
     place.sh("rm -r data/containers/d");
     place.ok(&["load", "oci"]);
-    place.ok(&["rmi", "web:1"]);
+    place.ok(&["rmi", "--force", "web:1"]);
     assert_eq!(place.sh("ls data/images/layers data/images/archives | grep -v : | wc -w"), "0\n");
 }
 

@@ -7,12 +7,107 @@ use crate::table::{Command, Flag, Program, plain, switch, value};
 pub const IMAGE: Program = Program { commands: COMMANDS, global: GLOBAL };
 
 const QUIET: Flag = switch("quiet", Some('q'), "only ids");
+const SILENT: Flag = switch("quiet", Some('q'), "don't show progress");
 
 const AUTH_FILE: Flag =
     value("authfile", None, "FILE", "where credentials are (containers-auth.json, Docker's config.json)");
 const AUTHORITY: Flag =
     value("cacert", None, "FILE", "authority that is trusted besides the machine's (repeatable)");
 const VERIFY: Flag = switch("tls-verify", None, "want HTTPS and a certificate from the registry (true)");
+
+const PULL: Command = Command {
+    words: &["<image>", "[images...]"],
+    text: "\
+A name without a registry is one of Docker Hub. Prints the images' ids.
+
+    forgeone pull alpine ghcr.io/owner/name@sha256:...",
+    flags: &[
+        AUTH_FILE,
+        AUTHORITY,
+        VERIFY,
+        value("platform", None, "OS/ARCH[/VARIANT]", "instead of this machine's"),
+        switch("all-tags", Some('a'), "all tags of a repository"),
+        SILENT,
+    ],
+    ..plain("pull", "fetch images from a registry")
+};
+
+const PUSH: Command = Command {
+    words: &["<image>", "[destination]"],
+    text: "\
+Without destination it goes where its name says. What the registry has isn't sent
+again. Prints the digest that it has there.
+
+    forgeone push web:1 registry.example/team/web:1",
+    flags: &[AUTH_FILE, AUTHORITY, VERIFY, SILENT],
+    ..plain("push", "send an image to a registry")
+};
+
+const LOAD: Command = Command {
+    words: &["[file]"],
+    text: "\
+An OCI image layout, as a directory or in a tar archive, or what 'docker save' or
+'podman save' wrote, compressed or not; standard input if no file is named.
+
+    podman save docker.io/library/alpine | forgeone load",
+    flags: &[
+        value("input", Some('i'), "FILE", "the archive or directory"),
+        switch("quiet", Some('q'), "don't tell what was loaded"),
+    ],
+    ..plain("load", "take images out of an archive or a directory")
+};
+
+const SAVE: Command = Command {
+    words: &["<image>", "[images...]"],
+    text: "    forgeone save web:1 | ssh other forgeone load",
+    flags: &[
+        value("output", Some('o'), "FILE", "instead of standard output"),
+        value("format", None, "FORMAT", "docker-archive or oci-archive (docker-archive)"),
+    ],
+    ..plain("save", "write images to an archive")
+};
+
+const IMAGES: Command =
+    Command { flags: &[FORMAT, QUIET], ..plain("images", "list the images of this machine") };
+
+const TAG: Command =
+    Command { words: &["<image>", "<name>"], ..plain("tag", "give an image a further name") };
+
+const RMI: Command = Command {
+    words: &["<image>", "[images...]"],
+    text: "\
+An image is a name, a digest, or the beginning of an id. Its name is removed, and
+with its last name the image. What a container is made of stays for it.",
+    flags: &[switch("force", Some('f'), "remove all names of an id, also of one that containers have")],
+    ..plain("rmi", "remove images")
+};
+
+const IMAGE_GROUP: &[Command] = &[
+    Command {
+        words: &["<image>"],
+        flags: &[FORMAT, switch("no-trunc", None, "whole commands and comments")],
+        ..plain("image history", "show how an image was made")
+    },
+    Command {
+        words: &["<image>", "[images...]"],
+        ..plain("image inspect", "show all that is known of images, as JSON")
+    },
+    Command { name: "image load", ..LOAD },
+    Command { name: "image ls", ..IMAGES },
+    Command {
+        text: "Also removes what came of pulls that didn't end.",
+        flags: &[
+            switch("all", Some('a'), "all images that no container has"),
+            switch("force", Some('f'), "don't ask"),
+        ],
+        ..plain("image prune", "remove images without a name")
+    },
+    Command { name: "image pull", ..PULL },
+    Command { name: "image push", ..PUSH },
+    Command { name: "image rm", ..RMI },
+    Command { name: "image save", ..SAVE },
+    Command { name: "image tag", ..TAG },
+];
 
 const COMMANDS: &[Command] = &[
     Command {
@@ -21,44 +116,38 @@ const COMMANDS: &[Command] = &[
         text: "'forgeone config help' lists the commands.",
         ..plain("config", "check, show, merge, convert, encrypt and compare configurations")
     },
+    PULL,
+    PUSH,
     Command {
-        words: &["<image>", "[images...]"],
+        words: &["[registry]"],
         text: "\
-A name without a registry is one of Docker Hub. Prints the images' ids.
+Without registry it is Docker Hub. What is kept is what Podman and others keep, in
+the same file; registry may be a part of one: quay.io/team.
 
-    forgeone pull alpine ghcr.io/owner/name@sha256:...",
+    pass show registry | forgeone login -u ada --password-stdin registry.example",
         flags: &[
+            value("username", Some('u'), "NAME", "who; asked for, if it isn't given"),
+            switch("password-stdin", None, "read the password from standard input"),
             AUTH_FILE,
             AUTHORITY,
             VERIFY,
-            value("platform", None, "OS/ARCH[/VARIANT]", "instead of this machine's"),
-            switch("all-tags", Some('a'), "all tags of a repository"),
-            switch("quiet", Some('q'), "don't show progress"),
         ],
-        ..plain("pull", "fetch images from a registry")
+        ..plain("login", "tell who asks a registry")
+    },
+    Command { words: &["[registry]"], flags: &[AUTH_FILE], ..plain("logout", "forget who asks a registry") },
+    LOAD,
+    SAVE,
+    IMAGES,
+    TAG,
+    RMI,
+    Command {
+        words: &["<command>", "[arguments...]"],
+        group: IMAGE_GROUP,
+        ..plain("image", "history, inspect, load, ls, prune, pull, push, rm, save, tag")
     },
     Command {
-        words: &["[file]"],
-        text: "\
-An OCI image layout, as a directory or in a tar archive, or what 'docker save' or
-'podman save' wrote, compressed or not; standard input if no file is named.
-
-    podman save docker.io/library/alpine | forgeone load",
-        flags: &[
-            value("input", Some('i'), "FILE", "the archive or directory"),
-            switch("quiet", Some('q'), "don't tell what was loaded"),
-        ],
-        ..plain("load", "take images out of an archive or a directory")
-    },
-    Command { flags: &[FORMAT, QUIET], ..plain("images", "list the images of this machine") },
-    Command { words: &["<image>", "<name>"], ..plain("tag", "give an image a further name") },
-    Command {
-        words: &["<image>", "[images...]"],
-        text: "\
-An image is a name, a digest, or the beginning of an id. Its name is removed, and
-with its last name the image.",
-        flags: &[switch("force", Some('f'), "remove all names of an id")],
-        ..plain("rmi", "remove images")
+        flags: &[switch("repair", None, "mend what can be, remove the rest")],
+        ..plain("fsck", "read all that is kept of images, and tell what is damaged")
     },
 ];
 

@@ -61,21 +61,29 @@ pub(super) fn json(rows: &[Row]) -> Result<String, Failure> {
 }
 
 pub(super) fn table(rows: &[Row]) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
     let head = ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"].map(str::to_owned);
     let line = |row: &Row| {
-        let ago =
-            row.created.as_deref().and_then(seconds).map_or_else(|| "N/A".to_owned(), |then| ago(now - then));
+        let ago = told(row.created.as_deref());
         [row.repository.clone(), row.tag.clone(), row.short().to_owned(), ago, size(row.size)]
     };
-    let lines: Vec<[String; 5]> = std::iter::once(head).chain(rows.iter().map(line)).collect();
+    columns(std::iter::once(head).chain(rows.iter().map(line)).collect())
+}
+
+/// Lines with columns as wide as they have to be.
+pub(super) fn columns<const N: usize>(lines: Vec<[String; N]>) -> String {
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths = [0, 1, 2, 3].map(width);
-    let shown = |line: &[String; 5]| {
+    let widths: [usize; N] = std::array::from_fn(width);
+    let shown = |line: &[String; N]| {
         let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}   "));
-        cells.collect::<String>() + &line[4] + "\n"
+        cells.collect::<String>().trim_end().to_owned() + "\n"
     };
     lines.iter().map(shown).collect()
+}
+
+/// How long ago a time was.
+pub(super) fn told(time: Option<&str>) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+    time.and_then(seconds).map_or_else(|| "N/A".to_owned(), |then| ago(now - then))
 }
 
 impl Row {

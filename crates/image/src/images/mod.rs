@@ -1,37 +1,50 @@
-//! The commands for images: `pull`, `load`, `images`, `tag`, `rmi`.
+//! The commands for images: `pull`, `images`, `image inspect` and so on.
 
+mod check;
+mod inspect;
 mod list;
+mod login;
+mod names;
 mod pull;
+mod push;
+mod save;
 
 use crate::config::print;
 use crate::failure::Failure;
 use crate::load;
 use crate::namespace;
-use crate::store::{Image, Store};
+use crate::store::Store;
 use forgeone_cli::settings::{Surroundings, data_root};
 use forgeone_cli::{Call, Values, wants_json};
-use forgeone_distribution::Reference;
 use forgeone_runtime::lifecycle::in_user_namespace;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 pub(crate) use list::size;
 
 /// Carries a command out; the exit status.
 pub(crate) fn run(call: &Call, global: &Values) -> Result<u8, Failure> {
-    let done = match call.command.name {
-        "images" => images(call, global),
+    let name = call.command.name;
+    let done = match name.strip_prefix("image ").unwrap_or(name) {
+        "fsck" => check::fsck(call, global),
+        "history" => inspect::history(call, global),
+        "images" | "ls" => images(call, global),
+        "inspect" => inspect::inspect(call, global),
         "load" => load(call, global),
+        "login" => login::login(call),
+        "logout" => login::logout(call),
+        "prune" => names::prune(call, global),
         "pull" => pull::pull(call, global),
-        "rmi" => rmi(call, global),
-        "tag" => tag(call, global),
+        "push" => push::push(call, global),
+        "rm" | "rmi" => names::rmi(call, global),
+        "save" => save::save(call, global),
+        "tag" => names::tag(call, global),
         _ => Err(Failure::new("no such command")),
     };
     match done {
         Ok(()) => Ok(0),
         // Who speaks with a registry says what for.
-        Err(failure) if failure.to_string().starts_with(&format!("{} ", call.command.name)) => Err(failure),
-        Err(failure) => Err(failure.during(call.command.name)),
+        Err(failure) if failure.to_string().starts_with(&format!("{name} ")) => Err(failure),
+        Err(failure) => Err(failure.during(name)),
     }
 }
 
@@ -56,58 +69,6 @@ fn load(call: &Call, global: &Values) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn tag(call: &Call, global: &Values) -> Result<(), Failure> {
-    let (image, name) = (call.text(0)?, call.text(1)?);
-    let wrong = |e| Failure::new(format_args!("name {name:?}: {e}"));
-    let reference: Reference = name.parse().map_err(wrong)?;
-    if reference.digest().is_some() {
-        return Err(Failure::new(format_args!("name {name:?}: a digest can't be given; leave @… out")));
-    }
-    let store = store(global)?;
-    let image = store.find(image)?;
-    let unpacked = image.unpacked();
-    store.add(image.manifest, Some(&reference), unpacked)
-}
-
-fn rmi(call: &Call, global: &Values) -> Result<(), Failure> {
-    let (store, force) = (store(global)?, call.flags.switch("force"));
-    // All are looked for before any is removed.
-    let mut gone = Vec::new();
-    for word in call.texts()? {
-        gone.extend(meant(&store, word, store.find(word)?, force)?);
-    }
-    let same = |a: &Image, b: &Image| a.name == b.name && a.manifest.digest == b.manifest.digest;
-    store.forget(|image| gone.iter().any(|gone| same(gone, image)))?;
-    store.collect()?;
-    let told: BTreeSet<String> = gone.iter().map(list::called).collect();
-    told.iter().try_for_each(|name| print(&format!("Untagged: {name}\n")))
-}
-
-/// The names that a word removes: one that is a name, itself; of an id, its only one, or by force all.
-fn meant(store: &Store, word: &str, image: Image, force: bool) -> Result<Vec<Image>, Failure> {
-    let named = word.parse::<Reference>().is_ok_and(|reference| {
-        reference.digest().is_none() && image.name.as_ref().is_some_and(|name| *name == reference)
-    });
-    if named {
-        return Ok(vec![image]);
-    }
-    let id = store.id(&image)?;
-    let mut all = Vec::new();
-    for image in store.images()? {
-        if store.id(&image)? == id {
-            all.push(image);
-        }
-    }
-    match all.len() > 1 && !force {
-        true => {
-            let names: Vec<String> = all.iter().map(list::called).collect();
-            let names = names.join(", ");
-            Err(Failure::new(format_args!("{word} has the names {names}; name one, or --force removes all")))
-        }
-        false => Ok(all),
-    }
 }
 
 pub(crate) fn store(global: &Values) -> Result<Store, Failure> {

@@ -1,10 +1,10 @@
 //! The layers of an image, several at once: fetched into a file, which is unpacked while it grows.
 
 use super::follow::{Followed, Writer};
-use super::progress::Progress;
 use super::{Broken, Pull};
 use crate::image::Config;
 use crate::parallel;
+use crate::progress::Progress;
 use crate::store::{Begun, Made};
 use forgeone_distribution::{Descriptor, Digest};
 use std::io::{self, Read, Seek, SeekFrom, Write};

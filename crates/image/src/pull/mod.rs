@@ -7,14 +7,13 @@
 
 mod follow;
 mod layers;
-mod progress;
 
 use crate::failure::Failure;
 use crate::image::{self, Config, DEPTH_MAX};
+use crate::progress::Progress;
 use crate::remote::{Remote, Source};
 use crate::store::{Image, Store};
 use forgeone_distribution::{Client, Descriptor, Kind, Manifest, Platform, Reference};
-use progress::Progress;
 
 /// How images are pulled.
 pub(crate) struct How {
@@ -38,7 +37,7 @@ pub(crate) struct How {
 /// the next pull goes on with it.
 pub(crate) fn pull(store: &Store, reference: &Reference, how: &How) -> Result<Image, Failure> {
     let sources = how.remote.sources(reference)?;
-    let progress = Progress::new(reference.to_string(), how.quiet);
+    let progress = Progress::new(reference.to_string(), how.quiet, "unpacking");
     let mut failures = Vec::new();
     for source in sources {
         match from(store, reference, &source, how, &progress) {

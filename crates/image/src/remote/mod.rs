@@ -40,12 +40,23 @@ impl Remote {
         self.registries.sources(reference)
     }
 
+    /// The auth files.
+    pub(crate) fn auth_files(&self) -> AuthFiles {
+        self.auth_file.as_ref().map_or_else(AuthFiles::of_user, AuthFiles::only)
+    }
+
     /// A client of a registry; `insecure` if nobody has to vouch for it.
     pub(crate) fn client(&self, insecure: bool) -> Result<Client, Failure> {
-        let mut options = Options::default();
-        if let Some(file) = &self.auth_file {
-            options.credentials = Credentials::Files(AuthFiles::only(file));
-        }
+        self.made(insecure, Credentials::Files(self.auth_files()))
+    }
+
+    /// A client that says who asks by these.
+    pub(crate) fn client_as(&self, credentials: Credentials) -> Result<Client, Failure> {
+        self.made(false, credentials)
+    }
+
+    fn made(&self, insecure: bool, credentials: Credentials) -> Result<Client, Failure> {
+        let mut options = Options { credentials, ..Options::default() };
         options.trust.authorities.clone_from(&self.authorities);
         options.trust.anybody = insecure || self.insecure;
         Client::new(options).map_err(Failure::new)

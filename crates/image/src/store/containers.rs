@@ -1,16 +1,19 @@
 //! What containers hold: an image or a layer that a container's `image.json` names is kept, whatever becomes of its name.
 
-use super::{Image, Store};
+use super::Store;
 use crate::failure::Failure;
-use forgeone_distribution::{Descriptor, Digest};
+use forgeone_distribution::Digest;
 use forgeone_runtime::registry::rootfs::{Base, Source};
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 
 /// What one container holds.
-pub(super) struct Held {
+pub(crate) struct Held {
+    /// Its name, or the beginning of its id.
+    pub(crate) container: String,
     /// Its image.
-    image: Option<Digest>,
+    pub(crate) image: Option<Digest>,
     /// The digits of its layers' diff IDs.
     pub(super) layers: Vec<String>,
 }
@@ -20,7 +23,7 @@ impl Store {
     ///
     /// # Errors
     /// An `image.json` that can't be read: what its container needs is not known then.
-    pub(super) fn held(&self) -> Result<Vec<Held>, Failure> {
+    pub(crate) fn held(&self) -> Result<Vec<Held>, Failure> {
         let containers = self.path.with_file_name("containers");
         let mut held = Vec::new();
         for entry in fs::read_dir(containers).into_iter().flatten().flatten() {
@@ -31,23 +34,19 @@ impl Store {
                 Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
                 bytes => bytes.map_err(|e| failed(&e))?,
             };
-            let source: Source = serde_json::from_slice(&bytes).map_err(|e| failed(&e))?;
+            let source: Source = serde_json::from_slice(&bytes).map_err(|e| {
+                failed(&e).followed("; remove this container, whose image isn't known any more")
+            })?;
             let digest = |image: forgeone_runtime::registry::rootfs::Image| {
                 image.digest.parse::<Digest>().map_err(|e| failed(&e))
             };
             held.push(Held {
+                container: called(&entry.path()),
                 image: source.image.map(digest).transpose()?,
                 layers: self.layers_in(&source.base),
             });
         }
         Ok(held)
-    }
-
-    /// The images that containers hold and that are still there.
-    pub(super) fn held_images(held: &[Held]) -> impl Iterator<Item = Image> {
-        held.iter()
-            .filter_map(|held| held.image.clone())
-            .map(|digest| Image { name: None, manifest: Descriptor::new("", digest, 0) })
     }
 
     fn layers_in(&self, base: &Base) -> Vec<String> {
@@ -56,4 +55,13 @@ impl Store {
             |layer: &std::path::PathBuf| Some(layer.parent()?.file_name()?.to_string_lossy().into_owned());
         layers.iter().filter_map(name).collect()
     }
+}
+
+/// What a container is called by who has it: its record may be of another version.
+fn called(directory: &Path) -> String {
+    let record = super::read_bounded(&directory.join("container.json")).ok();
+    let record = record.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    let name = record.and_then(|record| record["name"].as_str().map(str::to_owned));
+    let id = directory.file_name().map(|id| id.to_string_lossy().chars().take(12).collect());
+    name.or(id).unwrap_or_default()
 }

@@ -115,7 +115,7 @@ impl Store {
         self.layer_path(diff_id).join(ROOT)
     }
 
-    fn layer_path(&self, diff_id: &Digest) -> PathBuf {
+    pub(super) fn layer_path(&self, diff_id: &Digest) -> PathBuf {
         self.path.join("layers").join(diff_id.hex())
     }
 }

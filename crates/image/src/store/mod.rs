@@ -16,15 +16,18 @@
 
 mod archive;
 mod blob;
+mod check;
+mod collect;
 mod containers;
 mod layers;
 mod pulls;
 
 use crate::failure::Failure;
+pub(crate) use check::Damaged;
 use forgeone_distribution::{Content, Descriptor, Digest, MAX_MANIFEST, Reference, media_type};
 pub(crate) use layers::Made;
 pub(crate) use pulls::Begun;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::{self, DirBuilder, File};
 use std::io::{Read, Write};
@@ -33,7 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The annotation that has an image's name.
-const NAME: &str = "org.opencontainers.image.ref.name";
+pub(crate) const NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The annotation that has what an image's files take unpacked, in bytes.
 const UNPACKED: &str = "io.forgeone.image.unpacked-size";
@@ -207,50 +210,6 @@ impl Store {
         self.write_index(&images)
     }
 
-    /// Removes every blob and layer that no image has. Waits until nobody else makes something.
-    pub(crate) fn collect(&self) -> Result<(), Failure> {
-        let failed = |e| Failure::new(format_args!("store {}: {e}", self.path.display()));
-        self.lock.lock().map_err(failed)?;
-        let done = self.collect_locked();
-        self.lock.lock_shared().map_err(failed)?;
-        done
-    }
-
-    /// The same after a failure, which left blobs behind: if somebody else makes something, another time.
-    pub(crate) fn tidy(&self) {
-        if self.lock.try_lock().is_ok() {
-            // The failure is what is told.
-            let _ = self.collect_locked();
-        }
-        let _ = self.lock.lock_shared();
-    }
-
-    fn collect_locked(&self) -> Result<(), Failure> {
-        let failed = |e| Failure::new(format_args!("store {}: {e}", self.path.display()));
-        let (mut named, held) = (Named::default(), self.held()?);
-        named.layers.extend(held.iter().flat_map(|held| held.layers.clone()));
-        for image in self.images()?.into_iter().chain(Self::held_images(&held)) {
-            let manifest = self.document(&image.manifest.digest)?;
-            named.blobs.insert(image.manifest.digest.hex().to_owned());
-            named.manifest(self, &manifest)?;
-        }
-        for manifest in self.claims()? {
-            named.blobs.insert(Digest::of(&manifest).hex().to_owned());
-            // What isn't there yet names nothing.
-            let _ = named.manifest(self, &manifest);
-        }
-        self.collect_begun(|blob| named.blobs.contains(blob), false)?;
-        for (directory, kept) in [("blobs/sha256", named.blobs), ("layers", named.layers)] {
-            for entry in fs::read_dir(self.path.join(directory)).map_err(failed)?.flatten() {
-                if !entry.file_name().to_str().is_some_and(|name| kept.contains(name)) {
-                    discard(&entry.path());
-                }
-            }
-        }
-        self.forget_archives();
-        Ok(())
-    }
-
     fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.path.join("blobs/sha256").join(digest.hex())
     }
@@ -286,27 +245,6 @@ impl Store {
             File::open(&self.path)?.sync_all()
         };
         write().map_err(|e| Failure::new(format_args!("store {}: {e}", path.display())))
-    }
-}
-
-/// What is needed, by its digests' digits.
-#[derive(Default)]
-struct Named {
-    blobs: BTreeSet<String>,
-    layers: BTreeSet<String>,
-}
-
-impl Named {
-    /// What a manifest names, and its config.
-    fn manifest(&mut self, store: &Store, manifest: &[u8]) -> Result<(), Failure> {
-        let wrong = |e: &dyn Display| Failure::new(format_args!("manifest {}: {e}", Digest::of(manifest)));
-        let manifest: Content = serde_json::from_slice(manifest).map_err(|e| wrong(&e))?;
-        let config = manifest.config.as_ref().ok_or_else(|| wrong(&"it has no config"))?;
-        let blobs = manifest.layers.iter().flatten().chain([config]);
-        self.blobs.extend(blobs.map(|blob| blob.digest.hex().to_owned()));
-        let config = crate::image::Config::parse(&store.document(&config.digest)?)?;
-        self.layers.extend(config.rootfs.diff_ids.iter().map(|diff_id| diff_id.hex().to_owned()));
-        Ok(())
     }
 }
 

@@ -4,5 +4,8 @@
 
 mod place;
 mod pull;
+mod push;
+mod save;
 mod served;
 mod store;
+mod used;

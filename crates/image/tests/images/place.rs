@@ -83,8 +83,15 @@ impl Place {
 
     /// The program with these words, in this directory, with nothing of this machine's configuration.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
+        let mut command = self.command_alone(words);
+        command.args(["--data-root", "data"]);
+        command
+    }
+
+    /// The same for a command that needs no store.
+    pub(crate) fn command_alone(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_forgeone-image"));
-        command.args(words).args(["--data-root", "data"]).current_dir(self.0.path());
+        command.args(words).current_dir(self.0.path());
         let none = self.path("registries.conf");
         command.env("CONTAINERS_REGISTRIES_CONF", none).env("REGISTRY_AUTH_FILE", self.path("auth.json"));
         command

@@ -75,6 +75,8 @@ fn names_come_and_go_and_nothing_stays_of_what_has_none() {
             name one, or --force removes all"
         )
     );
+    place.ok(&["tag", "third", "fourth"]);
+    assert_eq!(place.ok(&["rmi", "fourth"]), "Untagged: docker.io/library/fourth:latest\n");
     assert_eq!(place.ok(&["rmi", "web:1"]), "Untagged: docker.io/library/web:1\n");
     assert_eq!(place.stored().iter().filter(|file| file.starts_with("blobs")).count(), 4);
     assert_eq!(

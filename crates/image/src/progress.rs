@@ -1,4 +1,4 @@
-//! How far a pull is, as a line on a terminal; elsewhere nothing.
+//! How far a pull or push is, as a line on a terminal; elsewhere nothing.
 
 use crate::images::size;
 use std::io::{IsTerminal, Write};
@@ -12,8 +12,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 const WIDTH: u64 = 30;
 
 /// Of one image. Dropped, the line is gone.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     name: String,
+    /// What is done when all bytes are there.
+    after: &'static str,
     state: Option<Mutex<State>>,
 }
 
@@ -25,18 +27,18 @@ struct State {
 
 impl Progress {
     /// Of an image with this name, on standard error if that is a terminal.
-    pub(super) fn new(name: String, quiet: bool) -> Self {
+    pub(crate) fn new(name: String, quiet: bool, after: &'static str) -> Self {
         let shown = !quiet && std::io::stderr().is_terminal();
-        Self { name, state: shown.then(|| Mutex::new(State { total: 0, done: 0, drawn: None })) }
+        Self { name, after, state: shown.then(|| Mutex::new(State { total: 0, done: 0, drawn: None })) }
     }
 
     /// So many bytes more are to come.
-    pub(super) fn expect(&self, bytes: u64) {
+    pub(crate) fn expect(&self, bytes: u64) {
         self.change(|state| state.total += bytes);
     }
 
     /// So many bytes came, or were there.
-    pub(super) fn add(&self, bytes: u64) {
+    pub(crate) fn add(&self, bytes: u64) {
         self.change(|state| state.done += bytes);
     }
 
@@ -46,7 +48,7 @@ impl Progress {
         change(&mut state);
         if state.drawn.is_none_or(|then| then.elapsed() >= PAUSE) {
             state.drawn = Some(Instant::now());
-            draw(&line(&self.name, state.done, state.total));
+            draw(&line(&self.name, state.done, state.total, self.after));
         }
     }
 }
@@ -65,12 +67,12 @@ fn draw(line: &str) {
     let _ = write!(std::io::stderr(), "\r\x1b[K{line}");
 }
 
-fn line(name: &str, done: u64, total: u64) -> String {
+fn line(name: &str, done: u64, total: u64, after: &str) -> String {
     let full = (done.min(total) * WIDTH).checked_div(total).unwrap_or(0) as usize;
     let bar = format!("{:-<width$}", "=".repeat(full), width = WIDTH as usize);
     match done < total {
         true => format!("{name} [{bar}] {} of {}", size(done), size(total)),
-        false => format!("{name} [{bar}] {}, unpacking", size(total)),
+        false => format!("{name} [{bar}] {}, {after}", size(total)),
     }
 }
 
@@ -81,7 +83,13 @@ mod tests {
     #[test]
     fn the_line_tells_how_far_it_is() {
         let bar = |full: usize| "=".repeat(full) + &"-".repeat(30 - full);
-        assert_eq!(line("web", 5_000_000, 20_000_000), format!("web [{}] 5.00MB of 20.0MB", bar(7)));
-        assert_eq!(line("web", 20_000_000, 20_000_000), format!("web [{}] 20.0MB, unpacking", bar(30)));
+        assert_eq!(
+            line("web", 5_000_000, 20_000_000, "unpacking"),
+            format!("web [{}] 5.00MB of 20.0MB", bar(7))
+        );
+        assert_eq!(
+            line("web", 20_000_000, 20_000_000, "unpacking"),
+            format!("web [{}] 20.0MB, unpacking", bar(30))
+        );
     }
 }
