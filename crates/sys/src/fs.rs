@@ -21,7 +21,7 @@ pub use rustix::stdio::{stderr, stdin, stdout};
 use crate::error::{Errno, Fail, Result, retry, with_c_str};
 use crate::show::{self, Flags, Text};
 use rustix::path::Arg;
-use std::ffi::{CStr, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -274,4 +274,47 @@ pub fn setxattr(path: impl Arg, name: &CStr, value: &[u8]) -> Result<()> {
         rustix::fs::setxattr(path, name, value, rustix::fs::XattrFlags::empty())
             .fail(|| format!("setxattr({}, {}, {}, 0)", Text(path), Text(name), show::data(value)))
     })
+}
+
+/// `listxattr(2)`: the names of all extended attributes; a symbolic link at `path` is followed. None where the file
+/// system has no such thing.
+pub fn listxattr(path: impl Arg) -> Result<Vec<CString>> {
+    with_c_str("listxattr", path, |path| {
+        let mut names = Vec::new();
+        let listed = sized(&mut names, |buffer| rustix::fs::listxattr(path, buffer));
+        match listed {
+            Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
+            listed => listed.fail(|| format!("listxattr({})", Text(path)))?,
+        }
+        Ok(names.split(|byte| *byte == 0).filter(|name| !name.is_empty()).flat_map(CString::new).collect())
+    })
+}
+
+/// `getxattr(2)`: an extended attribute; a symbolic link at `path` is followed. `ENODATA` if there is none.
+pub fn getxattr(path: impl Arg, name: &CStr) -> Result<Vec<u8>> {
+    with_c_str("getxattr", path, |path| {
+        let mut value = Vec::new();
+        sized(&mut value, |buffer| rustix::fs::getxattr(path, name, buffer))
+            .fail(|| format!("getxattr({}, {})", Text(path), Text(name)))?;
+        Ok(value)
+    })
+}
+
+/// What a call writes into a buffer, which grows until it is large enough.
+fn sized(
+    bytes: &mut Vec<u8>,
+    call: impl Fn(&mut [u8]) -> std::result::Result<usize, Errno>,
+) -> std::result::Result<(), Errno> {
+    /// The longest that the kernel has (`XATTR_SIZE_MAX`, `XATTR_LIST_MAX`).
+    const MAX: usize = 1 << 16;
+    bytes.resize(1 << 10, 0);
+    loop {
+        match call(bytes) {
+            Err(Errno::RANGE) if bytes.len() < MAX => bytes.resize(MAX, 0),
+            length => {
+                bytes.truncate(length?);
+                return Ok(());
+            }
+        }
+    }
 }

@@ -135,6 +135,16 @@ the same file; registry may be a part of one: quay.io/team.
         ..plain("login", "tell who asks a registry")
     },
     Command { words: &["[registry]"], flags: &[AUTH_FILE], ..plain("logout", "forget who asks a registry") },
+    Command {
+        words: &["<file>", "[name]"],
+        text: "\
+A tar archive of a root file system, compressed or not; - is standard input. Prints
+the image's id.
+
+    debootstrap stable root && tar -C root -c . | forgeone import - debian",
+        flags: &[CHANGE, AUTHOR, MESSAGE],
+        ..plain("import", "make an image of a tar archive")
+    },
     LOAD,
     SAVE,
     IMAGES,
@@ -175,8 +185,34 @@ pub const IMAGE_FOR_CONTAINERS: Program = Program {
             words: &["<directory>", "[directories...]"],
             ..plain("discard", "remove directories of containers, whoever their files belong to")
         },
+        Command { flags: &[CONTAINER], ..plain("diff", "what a container has added, changed and removed") },
+        Command {
+            words: &["[name]"],
+            flags: &[CONTAINER, CHANGE, AUTHOR, MESSAGE],
+            ..plain("commit", "make an image of what a container has changed")
+        },
+        Command {
+            flags: &[CONTAINER, PID, value("output", Some('o'), "FILE", "write to FILE (standard output)")],
+            ..plain("export", "a container's files as a tar archive")
+        },
+        Command {
+            words: &["<inside>", "<outside>"],
+            flags: &[CONTAINER, PID, ARCHIVE],
+            ..plain("copy-out", "copy files out of a container; - is a tar archive")
+        },
+        Command {
+            words: &["<outside>", "<inside>"],
+            flags: &[CONTAINER, PID, ARCHIVE],
+            ..plain("copy-in", "copy files into a container; - is a tar archive")
+        },
     ],
     global: GLOBAL,
 };
 
+const PID: Flag = value("pid", None, "PID", "the container's first process, if it runs");
+const ARCHIVE: Flag = switch("archive", Some('a'), "keep owners");
+const CHANGE: Flag =
+    value("change", Some('c'), "INSTRUCTION", "change the image's config: CMD, ENV, USER … (repeatable)");
+const AUTHOR: Flag = value("author", None, "NAME", "who made the image");
+const MESSAGE: Flag = value("message", Some('m'), "TEXT", "what was changed, for the image's history");
 const CONTAINER: Flag = value("container", None, "DIR", "the container's directory");

@@ -28,6 +28,7 @@ pub(crate) fn run(call: &Call, global: &Values) -> Result<u8, Failure> {
         "fsck" => check::fsck(call, global),
         "history" => inspect::history(call, global),
         "images" | "ls" => images(call, global),
+        "import" => crate::container::import(call, global),
         "inspect" => inspect::inspect(call, global),
         "load" => load(call, global),
         "login" => login::login(call),

@@ -32,7 +32,7 @@ pub(crate) fn run(call: &Call, global: &Values) -> Result<u8, Failure> {
     let done = match call.command.name {
         "rootfs" => answer(call, global),
         "discard" => discard(call),
-        _ => Err(Failure::new("no such command")),
+        _ => crate::container::run(call, global),
     };
     done.map(|()| 0).map_err(|failure| failure.with_status(call.command.failure))
 }

@@ -67,7 +67,7 @@ impl Store {
     }
 
     /// Unpacks an archive that no config says the diff ID of; says it.
-    pub(super) fn unpack_archive(&self, archive: impl Read + Send) -> Result<Digest, Failure> {
+    pub(crate) fn unpack_archive(&self, archive: impl Read + Send) -> Result<Digest, Failure> {
         let made = self.make(archive)?;
         if fs::read_dir(made.part.path.join(ROOT)).is_ok_and(|mut entries| entries.next().is_none()) {
             return Err(Failure::new("it has no entries, so there is nothing to run"));

@@ -23,6 +23,7 @@ mod layers;
 mod pulls;
 
 use crate::failure::Failure;
+pub(crate) use blob::Incoming;
 pub(crate) use check::Damaged;
 use forgeone_distribution::{Content, Descriptor, Digest, MAX_MANIFEST, Reference, media_type};
 pub(crate) use layers::Made;

@@ -13,6 +13,7 @@ mod disk;
 mod mount;
 mod overlay;
 mod upper;
+mod view;
 
 use crate::error::{Error, Kind, Result};
 pub(super) use crate::lifecycle::in_user_namespace;

@@ -14,7 +14,7 @@ const BASE: &str = "base";
 #[must_use]
 pub struct Mounted {
     /// Mount points, in the order in which they were made.
-    points: Vec<PathBuf>,
+    pub(super) points: Vec<PathBuf>,
 }
 
 impl Mounted {
@@ -79,7 +79,7 @@ impl RootfsPlan {
 }
 
 /// Mounts a disk image to be a lower layer; where.
-fn below(disk: &Disk, upper: &Upper, mounted: &mut Mounted) -> Result<PathBuf> {
+pub(super) fn below(disk: &Disk, upper: &Upper, mounted: &mut Mounted) -> Result<PathBuf> {
     let point = upper.directory.join(BASE);
     make_directory(&point, 0o700)?;
     disk::mount(disk, &point, true)?;
@@ -88,7 +88,7 @@ fn below(disk: &Disk, upper: &Upper, mounted: &mut Mounted) -> Result<PathBuf> {
 }
 
 /// Binds a directory, with all that is mounted in it.
-fn bind(directory: &Path, target: &Path) -> Result<()> {
+pub(super) fn bind(directory: &Path, target: &Path) -> Result<()> {
     let place = fs::open(directory, OFlags::PATH, Mode::empty())
         .map_err(|e| Error::new(Kind::NotFound, format!("directory {}: {e}", directory.display())))?;
     if !fs::FileType::from_raw_mode(fs::fstat(&place)?.st_mode).is_dir() {

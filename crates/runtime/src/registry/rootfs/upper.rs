@@ -10,9 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The file, what it is called until it is whole, and where it is mounted.
-const FILE: &str = "disk.img";
+pub(super) const FILE: &str = "disk.img";
 const UNFINISHED: &str = "disk.img.new";
-const POINT: &str = "disk";
+pub(super) const POINT: &str = "disk";
+
+/// What the directory that has the changes is called.
+pub(super) const UPPER: &str = "upper";
 
 /// The smallest file system that is made, in bytes: it has a journal.
 const BYTES_MIN: u64 = 16 << 20;
@@ -54,7 +57,7 @@ pub(super) fn places(upper: &Upper, lowers: &[PathBuf], mounted: &mut Vec<PathBu
         disk::mount(&disk, &directory, false)?;
         mounted.push(directory.clone());
     }
-    let places = Places { upper: directory.join("upper"), work: directory.join("work") };
+    let places = Places { upper: directory.join(UPPER), work: directory.join("work") };
     make_directory(&places.work, 0o700)?;
     if !places.upper.exists() {
         // Beside, and renamed: what is there has the attributes of what is below.
