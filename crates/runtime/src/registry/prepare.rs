@@ -24,6 +24,9 @@ pub(super) const SECRETS: &str = "secrets";
 /// Where another container's shared memory is in it.
 pub(super) const SHM: &str = "shm";
 
+/// The group of terminals, which `/dev/pts` is mounted with.
+const TTY: u64 = 5;
+
 /// The largest secret, in bytes.
 const SECRET_MAX: usize = 1 << 20;
 
@@ -41,7 +44,11 @@ impl Container {
         let user = user_of(&root, record)?;
         let found = Found::look(&register, record, true)?;
         Volumes::of(self.places()).fill(root.as_fd(), &found.volumes)?;
-        let spec = spec::make(&Inputs { record, user: &user, found: &found })?;
+        let mut spec = spec::make(&Inputs { record, user: &user, found: &found })?;
+        if !maps_group(TTY) {
+            let option = format!("gid={TTY}");
+            spec.mounts.iter_mut().for_each(|mount| mount.options.retain(|own| *own != option));
+        }
         let hostname = if spec.hostname.is_empty() { &found.hostname } else { &spec.hostname };
         for (name, text) in files(&register, record, &found.joined, hostname)? {
             replace(self.fd(), name, text.as_bytes())?;
@@ -55,6 +62,17 @@ impl Container {
             serde_json::to_vec(&spec).map_err(|e| Error::new(Kind::System, format!("config.json: {e}")))?;
         replace(self.fd(), "config.json", &text)
     }
+}
+
+/// Whether a group is one of the user namespace, which may have one id alone.
+fn maps_group(group: u64) -> bool {
+    let map = std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default();
+    let holds = |line: &str| {
+        let mut fields = line.split_whitespace().map(str::parse::<u64>);
+        let (Some(Ok(first)), Some(Ok(count))) = (fields.next(), fields.nth(1)) else { return false };
+        (first..first.saturating_add(count)).contains(&group)
+    };
+    map.lines().any(holds)
 }
 
 /// Whom the program runs as, by the container's own passwd and group.
