@@ -81,3 +81,21 @@ fn failures_of_the_start_do_not_count() {
     assert_eq!((health.status, health.failing), (Healthy::Starting, 0));
     client.stop(Some(9), None).unwrap();
 }
+
+#[test]
+fn what_is_unhealthy_is_started_again_where_that_is_asked_for() {
+    if !privileged::root() {
+        return;
+    }
+    let home = Home::new();
+    let check = json!({"test": ["false"], "interval": "50ms", "retries": 1});
+    let config = |action: &str| json!({"healthcheck": check, "annotations": {"io.forgeone.health.on-failure": action}});
+    let again = home.shell("trap 'exit 0' TERM; while :; do sleep 0.01; done", config("restart"));
+    let mut client = again.start();
+    again.until("it was started again", |status| status.restarts >= 2);
+    client.stop(None, None).unwrap();
+    let over = home.shell("trap 'exit 8' TERM; while :; do sleep 0.01; done", config("stop"));
+    assert_eq!(over.run().status, Some(8));
+    let killed = home.shell("sleep 600", config("kill"));
+    assert_eq!(killed.run().status, Some(137));
+}

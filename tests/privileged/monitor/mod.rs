@@ -5,6 +5,7 @@ mod health;
 mod life;
 mod lost;
 mod many;
+mod user;
 
 use forgeone_runtime::client;
 use forgeone_runtime::lifecycle::Settings;

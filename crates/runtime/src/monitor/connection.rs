@@ -60,7 +60,7 @@ impl Connection {
 
     /// Whether the container's output waits for it.
     pub(super) fn holds_up(&self) -> bool {
-        self.is_behind() && matches!(self.role, Role::Attached { patient: true, .. })
+        self.is_behind() && !self.gone && matches!(self.role, Role::Attached { patient: true, .. })
     }
 
     /// Whether it has the container's input.

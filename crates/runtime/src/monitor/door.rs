@@ -2,7 +2,6 @@
 
 use super::streams::Inside;
 use super::{FAILED, Failure};
-use crate::client;
 use crate::error::{During, Error, Kind, Result};
 use crate::lifecycle::{Runtime, Settings};
 use crate::registry::Places;
@@ -80,11 +79,19 @@ impl Door {
     }
 
     /// Takes away what there is of the container in the door's states, if there is anything.
-    pub(super) fn delete(&self) -> Result<()> {
+    pub(super) fn delete(&self, dir: &OwnedFd) -> Result<()> {
         if !self.places.state_root.join(&self.id).exists() {
             return Ok(());
         }
-        client::Client::new(self.places.door.clone(), self.settings()).delete(&self.id, true)
+        forget(dir, LOG)?;
+        let mut command = self.command();
+        command.args(["--log-format", "json", "--log"]).arg(self.directory.join(LOG));
+        command.args(["delete", "--force", &self.id]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        match process::wait(self.spawn(&mut command)?)? {
+            process::Exit::Code(0) => Ok(()),
+            exit => Err(self.failure(dir, exit).error),
+        }
     }
 
     fn command(&self) -> Command {
@@ -128,7 +135,7 @@ impl Door {
                 let kind = if status == FAILED { Kind::System } else { Kind::Program };
                 Failure { error: Error::new(kind, message), status }
             }
-            None => Error::new(Kind::System, format!("forgeone run: ended with {exit:?}")).into(),
+            None => Error::new(Kind::System, format!("the runtime ended with {exit:?}")).into(),
         }
     }
 }

@@ -32,10 +32,44 @@ pub(super) struct Duties {
     pub(super) stop_timeout: Duration,
     /// How it is found out whether it works.
     pub(super) probe: Option<Probe>,
+    /// What is done about a container that is unhealthy.
+    pub(super) unhealthy: Unhealthy,
     /// Whether it is removed when it has ended.
     pub(super) auto_remove: bool,
     /// How much of its log is kept; none where nothing is.
     pub(super) log: Option<Limits>,
+}
+
+/// What is done about a container that is unhealthy, besides telling it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Unhealthy {
+    #[default]
+    Nothing,
+    /// It is killed; the restart policy decides what follows.
+    Kill,
+    /// It is stopped and started again, whatever the policy.
+    Restart,
+    /// It is stopped.
+    Stop,
+}
+
+/// The annotation that says so.
+const ON_FAILURE: &str = "io.forgeone.health.on-failure";
+
+impl Unhealthy {
+    fn of(word: Option<&String>) -> Result<Self> {
+        Ok(match word.map(String::as_str) {
+            None | Some("none") => Self::Nothing,
+            Some("kill") => Self::Kill,
+            Some("restart") => Self::Restart,
+            Some("stop") => Self::Stop,
+            Some(word) => {
+                let message =
+                    format!("annotation {ON_FAILURE}: {word:?} is none of none, kill, restart, stop");
+                return Err(Error::new(Kind::Config, message));
+            }
+        })
+    }
 }
 
 /// A health check.
@@ -83,6 +117,7 @@ impl Duties {
             stop_signal: signal_number(signal).ok_or_else(wrong)?,
             stop_timeout: config.stop_grace_period.map_or(STOP_TIMEOUT, |period| period.duration()),
             probe,
+            unhealthy: Unhealthy::of(config.annotations.as_ref().and_then(|all| all.get(ON_FAILURE)))?,
             auto_remove: record.auto_remove,
             log: config.logging.as_ref().map_or(Ok(Some(Limits::default())), limits)?,
         })
@@ -191,6 +226,10 @@ mod tests {
         let duties = Duties::of(&record(config, image)).unwrap();
         let probe = duties.probe.unwrap();
         assert_eq!((duties.stop_signal, probe.retries, probe.interval), (2, 5, INTERVAL));
+        let annotated =
+            |word: &str| record(&format!(r#"{{"annotations":{{"{ON_FAILURE}":"{word}"}}}}"#), "{}");
+        assert_eq!(Duties::of(&annotated("restart")).unwrap().unhealthy, Unhealthy::Restart);
+        assert!(Duties::of(&annotated("x")).is_err());
         let off = Duties::of(&record(r#"{"healthcheck":{"test":[]}}"#, image)).unwrap();
         assert_eq!(off.probe, None);
         assert!(Duties::of(&record(r#"{"stop_signal":"NOPE"}"#, "{}")).is_err());

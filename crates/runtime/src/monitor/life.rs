@@ -10,6 +10,7 @@
 use super::connection::Role;
 use super::door::{CONSOLE, Stdio3};
 use super::duties::Duties;
+use super::duties::Unhealthy;
 use super::health::Checks;
 use super::log::Log;
 use super::protocol::Reply;
@@ -19,7 +20,7 @@ use super::streams::Streams;
 use super::{Exit, FAILED, Failure, birth};
 use crate::cgroup::OomWatch;
 use crate::clock;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::registry::{Register, Removal};
 use crate::state::Root;
 use forgeone_config::RestartPolicy;
@@ -27,8 +28,6 @@ use forgeone_sys::process::{self, pidfd_exit, pidfd_open};
 use forgeone_sys::{OwnedFd, socket};
 use serde_json::Value;
 use std::time::{Duration, Instant};
-
-const SIGKILL: i32 = 9;
 
 /// How long an init that isn't our child may take to be reaped by whose child it is, so that the kernel tells its exit.
 const REAPED: Duration = Duration::from_secs(5);
@@ -70,17 +69,6 @@ pub(super) struct Init {
     pub(super) since: Instant,
     /// Since when one that isn't ours is known to have ended, while the kernel doesn't tell how.
     pub(super) gone: Option<Instant>,
-}
-
-/// Somebody wants it to end.
-#[derive(Debug)]
-pub(super) struct Stop {
-    /// When it is killed; nothing once it is.
-    pub(super) deadline: Option<Instant>,
-    signal: i32,
-    timeout: Duration,
-    /// Whether `unless-stopped` is to remember it.
-    by_hand: bool,
 }
 
 impl PartialEq for Stage {
@@ -144,7 +132,7 @@ impl Monitor {
     pub(super) fn start(&mut self) -> std::result::Result<(), Failure> {
         let container = Register::open(self.places.clone())?.find(&self.duties.id)?;
         self.duties = Duties::of(container.record())?;
-        self.door.delete()?;
+        self.door.delete(&self.dir)?;
         self.door.clear(&self.dir)?;
         if !self.mounted {
             // It is there as long as this mount namespace is: as long as we and the container.
@@ -249,6 +237,9 @@ impl Monitor {
     pub(super) fn start_failed(&mut self, failure: Failure) -> Result<()> {
         self.streams = Streams::default();
         self.status.error = Some(failure.error.to_string());
+        if let Err(e) = self.door.delete(&self.dir) {
+            self.tell("error", &[("error", e.to_string().into())]);
+        }
         let asked: Vec<_> =
             self.connections.iter_mut().filter(|connection| connection.role == Role::Starting).collect();
         let by_hand = !asked.is_empty();
@@ -306,7 +297,7 @@ impl Monitor {
             "die",
             &[("status", exit.map_or(Value::Null, Value::from)), ("oom", self.status.oom.into())],
         );
-        if let Err(e) = self.door.delete() {
+        if let Err(e) = self.door.delete(&self.dir) {
             self.status.error = Some(e.to_string());
             self.tell("error", &[("error", e.to_string().into())]);
         }
@@ -314,8 +305,9 @@ impl Monitor {
     }
 
     fn again_or_rest(&mut self, exit: Option<i32>, ran: Duration) -> Result<()> {
-        let again = match &self.stop {
-            Some(_) => None,
+        let again = match self.stop.take_if(|stop| stop.again) {
+            Some(_) => self.row.after(RestartPolicy::Always, exit, ran),
+            None if self.stop.is_some() => None,
             None => self.row.after(self.duties.restart, exit, ran),
         };
         match again {
@@ -333,7 +325,7 @@ impl Monitor {
     }
 
     /// It doesn't run and won't by itself: all who wait for that are told.
-    fn at_rest(&mut self) -> Result<()> {
+    pub(super) fn at_rest(&mut self) -> Result<()> {
         self.stage = Stage::Idle;
         if let Some(stop) = self.stop.take() {
             self.status.stopped |= stop.by_hand;
@@ -409,74 +401,18 @@ impl Monitor {
             self.tell("health", &[("status", status.word().into())]);
         }
         self.note();
-        Ok(())
-    }
-
-    /// Asks it to end.
-    pub(super) fn stop(
-        &mut self,
-        signal: Option<i32>,
-        timeout: Option<Duration>,
-        by_hand: bool,
-    ) -> Result<()> {
-        let signal = signal.unwrap_or(self.duties.stop_signal);
-        let timeout = timeout.unwrap_or(self.duties.stop_timeout);
-        self.stop = Some(Stop { deadline: None, signal, timeout, by_hand });
-        match self.stage {
-            Stage::Idle => self.at_rest(),
-            Stage::Pausing(_) => {
-                self.tell("stop", &[]);
-                self.status.state = State::Exited;
-                self.at_rest()
-            }
-            Stage::Running(_) => self.signal_stop(),
-            // As soon as it runs; it is about to be at rest otherwise.
-            Stage::Starting(_) | Stage::Ending { .. } => Ok(()),
-        }
-    }
-
-    /// Sends the signal that asks it to end, if somebody wants that.
-    fn signal_stop(&mut self) -> Result<()> {
-        let Some(stop) = &mut self.stop else { return Ok(()) };
-        let signal = stop.signal;
-        stop.deadline = Instant::now().checked_add(stop.timeout);
-        self.tell("stop", &[("signal", signal.into())]);
-        let runtime = self.door.runtime();
-        // A frozen process sees no signal.
-        if runtime.state(&self.duties.id).is_ok_and(|state| state.status == "paused") {
-            let _ = runtime.resume(&self.duties.id);
-        }
-        // One that has just ended needs none.
-        let _ = runtime.kill(&self.duties.id, signal, false);
-        Ok(())
-    }
-
-    /// It had its time.
-    fn kill(&mut self) {
-        if let Some(stop) = &mut self.stop {
-            stop.deadline = None;
-        }
-        self.tell("kill", &[("signal", SIGKILL.into())]);
-        match self.door.runtime().kill(&self.duties.id, SIGKILL, false) {
-            Err(e) if e.kind() != Kind::State && e.kind() != Kind::NotFound => {
-                self.stop = None;
-                for connection in
-                    self.connections.iter_mut().filter(|connection| connection.role == Role::Stopping)
-                {
-                    connection.role = Role::Asking;
-                    connection.refuse(&e, FAILED);
+        if changed == Some(Healthy::Unhealthy) && self.stop.is_none() {
+            match self.duties.unhealthy {
+                Unhealthy::Nothing => {}
+                Unhealthy::Kill => self.kill(),
+                Unhealthy::Stop => self.stop(None, None, false)?,
+                Unhealthy::Restart => {
+                    self.stop(None, None, false)?;
+                    self.stop.iter_mut().for_each(|stop| stop.again = true);
                 }
             }
-            _ => {}
         }
-    }
-
-    /// The machine is shut down, or somebody wants the monitor to be gone: not before its container.
-    pub(super) fn end_gracefully(&mut self) -> Result<()> {
-        if self.stop.is_some() {
-            return Ok(());
-        }
-        self.stop(None, None, false)
+        Ok(())
     }
 
     /// Changes when it is started again.

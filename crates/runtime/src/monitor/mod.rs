@@ -27,6 +27,7 @@ mod policy;
 mod protocol;
 mod serve;
 mod status;
+mod stop;
 mod streams;
 mod words;
 
