@@ -16,6 +16,9 @@ forgeone_sys::entry!(run);
 #[cfg_attr(test, allow(dead_code))]
 fn run() -> u8 {
     let words = forgeone_sys::entry::args().into_iter().skip(1).collect::<Vec<OsString>>();
+    if words.first().is_some_and(|word| word == "init") {
+        return forgeone_runtime::registry::init(words.into_iter().skip(1));
+    }
     // Who started us may ignore its own.
     if let Err(e) = keep_children() {
         return Failure::of_door(e.into()).report(&Log::default());
