@@ -176,6 +176,11 @@ pub const IMAGE_FOR_CONTAINERS: Program = Program {
                 AUTH_FILE,
                 AUTHORITY,
                 VERIFY,
+                switch(
+                    "failure",
+                    None,
+                    "write why it failed to the file of that name there, and don't tell it",
+                ),
                 switch("quiet", Some('q'), "don't show progress"),
             ],
             failure: 125,

@@ -34,7 +34,17 @@ pub(crate) fn run(call: &Call, global: &Values) -> Result<u8, Failure> {
         "discard" => discard(call),
         _ => crate::container::run(call, global),
     };
-    done.map(|()| 0).map_err(|failure| failure.with_status(call.command.failure))
+    match done {
+        Err(failure) if call.flags.switch("failure") => keep(call, &failure).map(|()| call.command.failure),
+        done => done.map(|()| 0).map_err(|failure| failure.with_status(call.command.failure)),
+    }
+}
+
+/// Writes a failure down for who makes the container, and tells it: progress is for the terminal meanwhile.
+fn keep(call: &Call, failure: &Failure) -> Result<(), Failure> {
+    let directory = call.flags.path("container")?.unwrap_or_default();
+    let written = fs::write(directory.join("failure"), failure.to_string());
+    written.map_err(|e| Failure::new(format_args!("{failure}; {}: {e}", directory.display())))
 }
 
 /// Removes containers' directories.

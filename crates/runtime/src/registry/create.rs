@@ -15,9 +15,9 @@ use super::{Creation, SourceKind, prepare, remove};
 use crate::clock;
 use crate::error::{During, Error, Kind, Result};
 use forgeone_config::{
-    ContainerConfig, ExecMode, MountType, PullPolicy, Severity, Volume as Asked, check_config,
+    ContainerConfig, ExecMode, MountType, NetworkMode, PullPolicy, Severity, Volume as Asked, check_config,
 };
-use forgeone_sys::{OwnedFd, fs, random};
+use forgeone_sys::{OwnedFd, fs, process, random};
 use forgeone_trust::{AdmissionRequest, ContainerDNA, Operation, Subject, ZTAContract, admit, fingerprint};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -139,7 +139,13 @@ fn check(config: &ContainerConfig) -> Result<Vec<String>> {
         return Err(Error::new(Kind::Unsupported, message));
     }
     let told = findings.iter().filter(|finding| finding.code != "limits.missing");
-    Ok(told.map(ToString::to_string).collect())
+    let mut told: Vec<String> = told.map(ToString::to_string).collect();
+    if config.network.as_ref().is_some_and(|network| network.mode == NetworkMode::Bridge) {
+        told.push(
+            "network.mode: bridge: this version has no bridges: the container has loopback alone".to_owned(),
+        );
+    }
+    Ok(told)
 }
 
 /// Asks for admission: first for what is known without the image, then for all.
@@ -242,16 +248,16 @@ impl<'r> New<'r> {
                 command.args([option, value]);
             }
         }
-        command.arg(&config.image).stdin(Stdio::null()).stdout(Stdio::null());
-        let output = command.output().map_err(|e| {
+        // Why it fails comes in a file, so that progress can be shown meanwhile.
+        command.arg("--failure").arg(&config.image).stdin(Stdio::null()).stdout(Stdio::null());
+        let ended = process::spawn(&mut command).and_then(|mut child| child.wait()).map_err(|e| {
             let message = format!("execute {}: {e}; make install brings it", places.image_helper.display());
             Error::new(Kind::System, message)
         })?;
-        if !output.status.success() {
-            let text = String::from_utf8_lossy(&output.stderr);
-            let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
-            let line = line.strip_prefix("forgeone: ").unwrap_or(line);
-            return Err(Error::new(Kind::Config, line.strip_prefix("rootfs: ").unwrap_or(line)));
+        if !ended.success() {
+            let failure = std::fs::read_to_string(directory.join("failure"));
+            let failure = failure.unwrap_or_else(|_| format!("{}: {ended}", places.image_helper.display()));
+            return Err(Error::new(Kind::Config, failure.trim_end()));
         }
         let text = std::fs::read(directory.join("image.json"));
         let wrong = |e: &dyn std::fmt::Display| Error::new(Kind::System, format!("image.json: {e}"));

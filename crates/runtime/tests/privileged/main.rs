@@ -48,7 +48,8 @@ fn main() {
             another_containers_namespaces_are_shared a_volume_outlives_its_containers_and_begins_with_the_images_files
             a_volume_of_the_image_goes_with_its_container secrets_are_files_of_the_users_in_memory_and_nowhere_else
             names_are_given_once_and_found_by_their_beginning what_fails_leaves_nothing
-            what_a_killed_command_left_is_taken_away the_filter_refuses_what_leads_out_and_lets_programs_live;
+            what_a_killed_command_left_is_taken_away
+            an_init_reaps_passes_signals_on_and_ends_as_the_program_does the_filter_refuses_what_leads_out_and_lets_programs_live;
         registry rootfs: layers_are_one_tree_that_is_written_above a_directory_is_written_in_place
             a_disk_image_is_written_by_one_and_read_by_many a_killed_monitor_leaves_no_loop_device
             what_is_no_file_system_is_refused_by_name disk_bytes_are_the_most_that_is_written

@@ -261,6 +261,9 @@ pub(crate) fn what_fails_leaves_nothing() {
         let left = fs::read_dir(house.path("data").join(directory)).map_or(0, |entries| entries.count());
         assert_eq!(left, 0, "{directory}");
     }
+    let told = house.made(json!({"network": {"mode": "bridge"}, "privileged": true}));
+    let said = told.warnings().join("\n");
+    assert!(said.contains("no bridges") && said.contains("can do to the host what root can"), "{said}");
     let dna = house.made(json!({"labels": {"a": "b"}}));
     let read = |name: &str| -> serde_json::Value {
         serde_json::from_slice(&fs::read(dna.dir().join(name)).unwrap()).unwrap()
@@ -296,6 +299,24 @@ pub(crate) fn what_a_killed_command_left_is_taken_away() {
     house.register();
     assert!(!containers.join(&making).exists());
     house.made(json!({"name": "web"}));
+}
+
+pub(crate) fn an_init_reaps_passes_signals_on_and_ends_as_the_program_does() {
+    let house = House::new().with_init();
+    let line =
+        "echo $$; sleep 0 & wait; (sh -c 'true &'); tr '\\0' ' ' < /proc/1/cmdline | cut -d' ' -f1-4; exit 7";
+    let said = house.keep(json!({"init": true}), line);
+    assert_eq!((said.text.as_str(), said.status), ("2\n/dev/forgeone-init init -- sh\n", 7), "{}", said.text);
+    let web =
+        house.start(json!({"init": true}), &["sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.1; done"]);
+    let children =
+        || fs::read_to_string(format!("/proc/{}/task/{0}/children", web.pid())).unwrap_or_default();
+    testkit::eventually("the program runs", || children().split_whitespace().count() == 1);
+    forgeone_sys::process::kill(web.pid(), 15).unwrap();
+    testkit::eventually("the program has ended by its own hand", || children().is_empty());
+    drop(web);
+    let error = house.status_of(json!({"init": true, "command": "/no/such"}));
+    assert_eq!(error, 127);
 }
 
 /// What the filter refuses and what it lets through, by what the kernel answers inside.
