@@ -308,7 +308,8 @@ impl Monitor {
     /// A log that can't be written is told once, and that it can be again.
     fn log_was_written(&mut self, written: Result<()>) {
         let error = written.err().map(|e| e.to_string());
-        if error == self.log_error {
+        // The cause may differ in a number each time.
+        if error.is_some() == self.log_error.is_some() {
             return;
         }
         self.tell("log", &[("error", error.clone().map_or(Value::Null, Value::from))]);
