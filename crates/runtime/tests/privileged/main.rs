@@ -52,6 +52,7 @@ fn main() {
             an_init_reaps_passes_signals_on_and_ends_as_the_program_does the_filter_refuses_what_leads_out_and_lets_programs_live;
         registry rootfs: layers_are_one_tree_that_is_written_above a_directory_is_written_in_place
             a_disk_image_is_written_by_one_and_read_by_many a_killed_monitor_leaves_no_loop_device
+            every_file_system_that_is_known_is_mounted
             what_is_no_file_system_is_refused_by_name disk_bytes_are_the_most_that_is_written
             a_users_layers_are_mounted_in_a_user_namespace;
     })

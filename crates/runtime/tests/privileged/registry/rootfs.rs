@@ -213,6 +213,72 @@ fn options(point: &Path) -> String {
     line.split(' ').nth(5).unwrap().to_owned()
 }
 
+/// Each as its own tool makes it, behind other bytes as in a partition.
+pub(crate) fn every_file_system_that_is_known_is_mounted() {
+    let place = Place::new();
+    place.sh("mkdir -p tree/etc && echo inside >tree/etc/file");
+    let filled = "loop=$(losetup -f --show image); mkdir -p m; mount $loop m; cp -r tree/. m; umount m; losetup -d $loop";
+    let mut tried = 0;
+    for (filesystem, program, package, script, read_only) in [
+        ("ext4", "mkfs.ext4", "e2fsprogs", "mkfs.ext4 -q -F -d tree image 16M".to_owned(), false),
+        (
+            "squashfs",
+            "mksquashfs",
+            "squashfs-tools",
+            "mksquashfs tree image -quiet -no-progress".to_owned(),
+            true,
+        ),
+        ("erofs", "mkfs.erofs", "erofs-utils", "mkfs.erofs --quiet image tree".to_owned(), true),
+        (
+            "btrfs",
+            "mkfs.btrfs",
+            "btrfs-progs",
+            "truncate -s 120M image; mkfs.btrfs -q -r tree image".to_owned(),
+            false,
+        ),
+        (
+            "xfs",
+            "mkfs.xfs",
+            "xfsprogs",
+            format!("truncate -s 320M image; mkfs.xfs -q image; {filled}"),
+            false,
+        ),
+    ] {
+        if !testkit::privileged::program(program, package) {
+            continue;
+        }
+        tried += 1;
+        let script = format!("rm -f image disk; {script}; (head -c 1M /dev/zero; cat image) >disk");
+        alone(|| {
+            place.sh(&script);
+            let size = fs::metadata(place.path("image")).unwrap().len();
+            for read_only in [read_only, true] {
+                let filesystem = filesystem.to_owned();
+                let disk = Disk {
+                    file: place.path("disk"),
+                    offset: 1 << 20,
+                    size: Some(size),
+                    filesystem,
+                    read_only,
+                };
+                let plan = place.plan(Base::Disk(disk), None);
+                let mounted = plan.mount(&place.target()).unwrap();
+                let file = place.target().join("etc/file");
+                assert_eq!(fs::read_to_string(&file).unwrap(), "inside\n", "{program}");
+                fs::write(place.target().join("etc/written"), program).unwrap();
+                mounted.unmount().unwrap();
+                place.without_loops();
+            }
+        });
+        // Of what can't be written to, it is above.
+        assert!(place.path("container/upper/etc/written").exists(), "{program}");
+        place.sh("rm -r container/upper container/work");
+    }
+    if tried == 0 {
+        testkit::single::skip("needs a program that makes file systems");
+    }
+}
+
 pub(crate) fn a_killed_monitor_leaves_no_loop_device() {
     let place = Place::new();
     let plan = place.plan(Base::Disk(place.disk("8M")), None);
