@@ -92,6 +92,10 @@ bench-config: ## how long it takes to load and validate a configuration of 200 l
 	@.ci/prepare build
 	@cargo bench --quiet --locked --package forgeone-config --bench load
 
+bench-images: ## as root: how long an image of a gigabyte takes to load, and how much memory, beside podman load
+	@.ci/prepare build
+	@cargo bench --quiet --locked --package forgeone-image --bench load
+
 man: build ## write manual pages and shell completions below target/.../release/share
 	@rm -rf $(SHARE)
 	@cargo run --quiet $(PROFILE) --package testkit --bin manual -- $(DOOR) $(SHARE) </dev/null
@@ -109,4 +113,4 @@ install: ## install below PREFIX (/usr/local), inside DESTDIR if set
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: help run build helpers test test-attacks test-faults test-defences soak fuzz test-clients test-vm test-vm-full test-vm-selinux check bench bench-config man install clean
+.PHONY: help run build helpers test test-attacks test-faults test-defences soak fuzz test-clients test-vm test-vm-full test-vm-selinux check bench bench-config bench-images man install clean
