@@ -4,9 +4,14 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), no_main)]
 
+mod asked;
+mod attached;
 mod commands;
+mod here;
+mod show;
 
-use forgeone_cli::{Command, Failure, Log, Misuse, Parsed, Values, help_of, output, parse, tables};
+use forgeone_cli::tables::{self, IMAGE, OCI, STANDALONE};
+use forgeone_cli::{Command, Failure, Log, Misuse, Parsed, Values, help, help_of, output, parse, version};
 use forgeone_sys::signal::keep_children;
 use std::ffi::OsString;
 
@@ -32,7 +37,7 @@ fn run() -> u8 {
         Ok(log) => log,
         Err(e) => return Failure::of_door(e).report(&Log::default()),
     };
-    match parsed.and_then(answer) {
+    match parsed.and_then(|parsed| answer(parsed, &global, &log)) {
         Ok(status) => status,
         Err(failure) => failure.report(&log),
     }
@@ -64,13 +69,22 @@ fn understand(words: &[OsString], global: &mut Values) -> Result<Parsed, Misuse>
 /// The exit status where a command fails whose program has one of its own.
 const FAILED: u8 = 125;
 
-fn answer(parsed: Parsed) -> Result<u8, Failure> {
+/// All commands, those of the door first.
+const GROUPS: &[(&str, &[Command])] = &[
+    ("containers", OCI.commands),
+    ("containers from images", STANDALONE.commands),
+    ("images", IMAGE.commands),
+];
+
+fn answer(parsed: Parsed, global: &Values, log: &Log) -> Result<u8, Failure> {
     let call = match parsed {
         Parsed::Help(Some(command)) => return say(&help_of(command)),
-        Parsed::Help(None) | Parsed::Version => return say("this program is started by forgeone\n"),
+        Parsed::Help(None) => return say(&help(GROUPS)),
+        Parsed::Version => return say(&version()),
         Parsed::Call(call) => call,
     };
-    commands::carry_out(&call).map_err(|e| Failure::of_command(e, call.command))
+    let done = commands::carry_out(&call, global, log);
+    done.map_err(|failed| Failure::of_command(failed.error, call.command).with_status(failed.status))
 }
 
 fn say(text: &str) -> Result<u8, Failure> {

@@ -24,7 +24,7 @@ fn candidates(words: &[&str]) -> Vec<String> {
 #[test]
 fn a_word_becomes_what_fits_at_its_place() {
     let table: &[(&[&str], &[&str])] = &[
-        (&["sta"], &["start", "stats", "state"]),
+        (&["sta"], &["start", "state", "stats"]),
         (&["volume", "i"], &["inspect"]),
         (&["volume", "ls", "--q"], &["--quiet"]),
         (&["run", "--na"], &["--name"]),
@@ -60,7 +60,7 @@ fn a_word_becomes_what_fits_at_its_place() {
         (&["list", ""], &[]),
         (&["state", "--", "--"], &[]),
         (&["completion", ""], &["bash", "zsh", "fish"]),
-        (&["bogus", "sta"], &["start", "stats", "state"]),
+        (&["bogus", "sta"], &["start", "state", "stats"]),
     ];
     for (words, want) in table {
         assert_eq!(candidates(words), *want, "{words:?}");

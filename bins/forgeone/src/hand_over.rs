@@ -5,8 +5,7 @@
 //! over what it doesn't understand or doesn't have: what works with runc means what it means there.
 
 use forgeone_cli::tables::{IMAGE_NAMES, STANDALONE_NAMES};
-use forgeone_cli::{Call, Misuse, Name, Parsed, Values};
-use forgeone_sys::process::geteuid;
+use forgeone_cli::{Call, Misuse, Parsed, Values};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use std::process::Command;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Program(&'static str);
 
-const STANDALONE: Program = Program("forgeone-standalone");
+pub(crate) const STANDALONE: Program = Program("forgeone-standalone");
 const IMAGE: Program = Program("forgeone-image");
 
 /// Whose words these are, if they aren't the door's, and whether nobody else's.
@@ -39,8 +38,8 @@ pub(crate) fn program(name: &OsStr) -> Option<Program> {
     knows(IMAGE_NAMES, name).then_some(IMAGE).or_else(standalone)
 }
 
-fn knows(names: &[Name], name: &OsStr) -> bool {
-    names.iter().any(|(known, _)| name == *known)
+fn knows(names: &[&str], name: &OsStr) -> bool {
+    names.iter().any(|known| name == *known)
 }
 
 /// A container is made from a bundle where one is named or lies here.
@@ -59,13 +58,12 @@ fn is_bundle(config: &Path) -> bool {
 const VERSION: &[u8] = b"\"ociVersion\"";
 
 /// Who else may know a container that the state root doesn't have: the standalone program, unless another state root was
-/// named than the one that it would look in, or it has none.
-pub(crate) fn elsewhere(call: &Call, global: &Values) -> Option<Program> {
+/// named than the one that it would look in.
+pub(crate) fn elsewhere(call: &Call, global: &Values, states: &Path) -> Option<Program> {
     let named = global.value("root").is_some() && global.value("data-root").is_none();
+    let ours = call.words.first().is_none_or(|id| states.join(id).exists());
     let known = knows(STANDALONE_NAMES, call.command.name.as_ref());
-    // Without privileges it isn't worth the search: the program finds out itself.
-    let any = geteuid() != 0 || Path::new("/var/lib/forgeone/containers").exists();
-    (known && !named && (any || global.value("data-root").is_some())).then_some(STANDALONE)
+    (known && !named && !ours).then_some(STANDALONE)
 }
 
 impl Program {

@@ -13,26 +13,14 @@ mod inherit;
 mod own;
 
 use commands::Door;
-use forgeone_cli::tables::{IMAGE_NAMES, OCI, STANDALONE_NAMES};
-use forgeone_cli::{
-    Command, Failure, Log, Misuse, Name, Parsed, Values, help, help_of, output, parse, version,
-};
+use forgeone_cli::tables::OCI;
+use forgeone_cli::{Command, Failure, Log, Misuse, Parsed, Values, help, help_of, output, parse, version};
 use forgeone_runtime::{Error, Kind, lifecycle};
 use forgeone_sys::signal::keep_children;
 use std::ffi::OsString;
 
 #[cfg(not(test))]
 forgeone_sys::entry!(run);
-
-const INTRODUCTION: &str = "\
-ForgeOne runs containers, from images and from OCI bundles, without a daemon.
-
-    forgeone run --rm -it alpine sh       run an image
-    forgeone spec && forgeone run web     run the bundle in this directory
-";
-
-const MORE: &str = "\
-DEBUG=1 is as --debug, FORGEONE_ROOT as --root. A command sees the containers of its state root.";
 
 #[cfg_attr(test, allow(dead_code))]
 fn run() -> u8 {
@@ -96,24 +84,23 @@ fn answer(parsed: Parsed, words: &[OsString], global: &Values, log: &Log) -> Res
         Parsed::Version => return say(&version()),
         Parsed::Call(call) => call,
     };
-    let done = Door::open(global, log).and_then(|door| commands::carry_out(&door, &call));
-    if let Err(e) = &done
-        && e.kind() == Kind::NotFound
-        && let Some(program) = hand_over::elsewhere(&call, global)
-    {
-        program.execute(words);
-    }
+    let done = Door::open(global, log).and_then(|door| {
+        let done = commands::carry_out(&door, &call);
+        if let Err(e) = &done
+            && matches!(e.kind(), Kind::NotFound | Kind::Usage)
+            && let Some(program) = hand_over::elsewhere(&call, global, &door.root.path)
+        {
+            program.execute(words);
+        }
+        done
+    });
     done.map_err(|e| Failure::of_command(e, call.command))
 }
 
-/// The help of the whole.
+/// The help of the whole: the other program knows all of it.
 fn whole() -> String {
-    let of_bundles: Vec<Name> = OCI.commands.iter().map(|command| (command.name, command.about)).collect();
-    let known = |(name, _): &&Name| OCI.command(name.as_ref()).is_none();
-    let of_images: Vec<Name> = STANDALONE_NAMES.iter().filter(known).copied().collect();
-    let groups =
-        [("containers", &of_bundles[..]), ("containers from images", &of_images), ("images", IMAGE_NAMES)];
-    help(INTRODUCTION, &groups, OCI.global, MORE)
+    hand_over::STANDALONE.execute(["--help"]);
+    help(&[("containers", OCI.commands)])
 }
 
 /// A command's help; what else it can with containers from images, the other program tells.

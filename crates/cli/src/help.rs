@@ -1,13 +1,22 @@
 //! Help texts, made from the table.
 
-use crate::table::{Command, Flag, Name, Takes};
+use crate::table::{Command, Flag, Takes};
+use crate::tables::GLOBAL;
 use std::fmt::Write;
 
-/// The help of the whole: what it is, its commands by the titles of their groups, its global options, and more.
-pub fn help(introduction: &str, groups: &[(&str, &[Name])], global: &[Flag], more: &str) -> String {
+const INTRODUCTION: &str = "\
+ForgeOne runs containers, from images and from OCI bundles, without a daemon.
+
+    forgeone run --rm -it alpine sh       run an image
+    forgeone spec && forgeone run web     run the bundle in this directory
+";
+
+/// The help of the whole: its commands by the titles of their groups, each command where it is first, and its global
+/// options.
+pub fn help(groups: &[(&str, &[Command])]) -> String {
     let mut out = String::with_capacity(8192);
     // Writing to a String doesn't fail.
-    let _ = all(&mut out, introduction, groups, global, more);
+    let _ = all(&mut out, groups);
     out
 }
 
@@ -18,22 +27,22 @@ pub fn help_of(command: &Command) -> String {
     out
 }
 
-fn all(
-    out: &mut String,
-    introduction: &str,
-    groups: &[(&str, &[Name])],
-    global: &[Flag],
-    more: &str,
-) -> std::fmt::Result {
-    write!(out, "{introduction}\nusage: forgeone [global options] <command> [options] [arguments]\n")?;
-    for (title, names) in groups {
+fn all(out: &mut String, groups: &[(&str, &[Command])]) -> std::fmt::Result {
+    write!(out, "{INTRODUCTION}\nusage: forgeone [global options] <command> [options] [arguments]\n")?;
+    for (at, (title, commands)) in groups.iter().enumerate() {
         writeln!(out, "\n{title}:")?;
-        for (name, about) in *names {
-            writeln!(out, "  {name:<10} {about}")?;
+        for command in *commands {
+            let before = groups[..at].iter().flat_map(|(_, commands)| *commands);
+            if !before.into_iter().any(|known| known.name == command.name) {
+                writeln!(out, "  {:<10} {}", command.name, command.about)?;
+            }
         }
     }
-    flags(out, "global options", global)?;
-    writeln!(out, "\n{more}")
+    flags(out, "global options", GLOBAL)?;
+    writeln!(
+        out,
+        "\nDEBUG=1 is as --debug, FORGEONE_ROOT as --root. A command sees the containers of its state root."
+    )
 }
 
 fn one(out: &mut String, command: &Command) -> std::fmt::Result {

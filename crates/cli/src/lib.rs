@@ -18,5 +18,5 @@ pub use help::{help, help_of};
 pub use log::Log;
 pub use parse::{Call, Misuse, Parsed, parse, usage, wants_json};
 pub use report::{COMMIT, Failure, VERSION, version};
-pub use table::{Command, Flag, Name, Program, Takes};
+pub use table::{Command, Flag, Program, Takes};
 pub use values::Values;

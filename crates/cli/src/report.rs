@@ -44,6 +44,11 @@ impl Failure {
         Self { error, command: Some(command), status: command.failure }
     }
 
+    /// The same with another exit status.
+    pub fn with_status(self, status: u8) -> Self {
+        Self { status, ..self }
+    }
+
     /// Reports it, once.
     pub fn report(self, log: &Log) -> u8 {
         log.error(&format!("{}{}", self.error, self.way_out()));

@@ -96,7 +96,7 @@ fn clean(path: &Path) -> std::io::Result<PathBuf> {
     Ok(out)
 }
 
-/// Where data is kept if nobody says otherwise: `/var/lib/forgeone` for root, else `$XDG_DATA_HOME/forgeone`, else
+/// Where data is kept: `--data-root`, else `FORGEONE_DATA_ROOT`, else `/var/lib/forgeone` for root, else `$XDG_DATA_HOME/forgeone`, else
 /// `~/.local/share/forgeone`.
 ///
 /// # Errors
@@ -108,6 +108,9 @@ pub fn data_root(global: &Values, around: &Surroundings) -> Result<PathBuf> {
     }
     if let Some(path) = global.path("data-root")? {
         return Ok(path);
+    }
+    if let Some(root) = variable("FORGEONE_DATA_ROOT") {
+        return clean(Path::new(&root)).map_err(|e| usage(format!("FORGEONE_DATA_ROOT: {e}")));
     }
     if !honours_runtime_dir(around) {
         return Ok("/var/lib/forgeone".into());

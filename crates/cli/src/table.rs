@@ -105,15 +105,12 @@ impl Program {
     }
 }
 
-/// A command's name and what it does: all that a program knows of another's.
-pub type Name = (&'static str, &'static str);
-
 /// The names of a table, made while the program is built: the table itself isn't in it then.
-pub(crate) const fn names<const N: usize>(commands: &[Command]) -> [Name; N] {
-    let mut names = [("", ""); N];
+pub(crate) const fn names<const N: usize>(commands: &[Command]) -> [&'static str; N] {
+    let mut names = [""; N];
     let mut i = 0;
     while i < N {
-        names[i] = (commands[i].name, commands[i].about);
+        names[i] = commands[i].name;
         i += 1;
     }
     names

@@ -33,6 +33,11 @@ impl Values {
         given.map(|(_, value)| value.as_os_str()).filter(|value| !value.is_empty())
     }
 
+    /// Every option that was given, in order, as text.
+    pub fn texts_in_order(&self) -> Result<Vec<(&'static str, &str)>> {
+        self.0.iter().map(|(flag, value)| Ok((flag.long, text(flag.long, value)?))).collect()
+    }
+
     /// Whether it was given without a value.
     pub fn is_empty(&self, long: &str) -> bool {
         self.value(long).is_none() && self.all(long).next().is_some()

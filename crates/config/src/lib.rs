@@ -74,7 +74,9 @@ pub mod validator;
 mod version;
 
 #[cfg(feature = "convert")]
-pub use convert::{export_configs, import_configs, Dialect, Lost, Variables};
+pub use convert::{
+    export_configs, import_configs, read_env_file, split_words, Dialect, Lost, RunOptions, Variables,
+};
 pub use diff::{diff_configs, json_patch, Change};
 pub use document::{Document, Format};
 pub use error::{Error, Kind, Place, Result};

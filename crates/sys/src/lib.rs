@@ -21,6 +21,7 @@ mod early;
 pub mod entry;
 pub mod event;
 pub mod fs;
+pub mod inotify;
 pub mod keyring;
 pub mod loop_device;
 pub mod memory;

@@ -8,10 +8,10 @@ pub use image::{IMAGE, IMAGE_FOR_CONTAINERS};
 pub use oci::OCI;
 pub use standalone::STANDALONE;
 
-use crate::table::{Flag, Name, Takes, names, switch, value};
+use crate::table::{Flag, Takes, names, switch, value};
 
 /// Options that stand before the command, or among its own.
-const GLOBAL: &[Flag] = &[
+pub(crate) const GLOBAL: &[Flag] = &[
     value("root", None, "DIR", "where states are kept (/run/forgeone, or $XDG_RUNTIME_DIR/forgeone)"),
     value(
         "data-root",
@@ -36,7 +36,7 @@ const GLOBAL: &[Flag] = &[
 const FORMAT: Flag = value("format", Some('f'), "FORMAT", "table or json (table)");
 
 /// What the program for images can, for those who hand on to it.
-pub const IMAGE_NAMES: &[Name] = &names::<{ IMAGE.commands.len() }>(IMAGE.commands);
+pub const IMAGE_NAMES: &[&str] = &names::<{ IMAGE.commands.len() }>(IMAGE.commands);
 
 /// What the standalone program can.
-pub const STANDALONE_NAMES: &[Name] = &names::<{ STANDALONE.commands.len() }>(STANDALONE.commands);
+pub const STANDALONE_NAMES: &[&str] = &names::<{ STANDALONE.commands.len() }>(STANDALONE.commands);

@@ -162,7 +162,7 @@ linux.resources in config.json; beside it only the last two options count.
 
     forgeone update --memory 64M --pids-limit 100 web";
 
-const UPDATE_FLAGS: &[Flag] = &[
+pub(super) const UPDATE_FLAGS: &[Flag] = &[
     value("resources", Some('r'), "FILE", "read the limits from FILE; - is standard input"),
     value("blkio-weight", None, "NUMBER", "weight of block I/O, 10 to 1000"),
     value("cpu-period", None, "NUMBER", "period of the CPU quota, microseconds"),

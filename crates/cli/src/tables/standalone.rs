@@ -2,6 +2,7 @@
 //!
 //! Names, short forms and meanings are Podman's and Docker's, and those of ForgeOne's first command line.
 
+use super::oci::UPDATE_FLAGS;
 use super::{FORMAT, GLOBAL};
 use crate::table::{Command, Flag, Program, plain, switch, value};
 
@@ -55,6 +56,7 @@ macro_rules! container_flags {
             ENV_FILE,
             switch("env-host", None, "with the caller's environment"),
             USER,
+            value("domainname", None, "NAME", "the domain of that name"),
             value("group-add", None, "GROUP", "further group (repeatable)"),
             WORKDIR,
             value("hostname", Some('h'), "NAME", "its name for itself (the id)"),
@@ -69,7 +71,6 @@ macro_rules! container_flags {
             value("secret", None, "NAME[,OPTIONS]", "secret as a file: source=FILE or env=VARIABLE (repeatable)"),
             value("memory", Some('m'), "SIZE", "limit of memory: bytes, or 512m, 2g"),
             value("mem", None, "MIB", "limit of memory, in MiB"),
-            value("memory-swap", None, "SIZE", "limit of memory and swap together; -1 is none"),
             value("memory-reservation", None, "SIZE", "memory that is left to it when others want it"),
             value("cpus", None, "NUMBER", "CPUs' time: 0.5 is half of one"),
             value("cpu", None, "NUMBER", "as --cpus"),
@@ -77,10 +78,13 @@ macro_rules! container_flags {
             value("cpu-period", None, "NUMBER", "period of the CPU quota, microseconds"),
             value("cpu-quota", None, "NUMBER", "CPU time in a period, microseconds"),
             value("cpuset-cpus", None, "LIST", "CPUs that it may use, such as 0-3,7"),
-            value("cpuset-mems", None, "LIST", "memory nodes that it may use"),
             value("blkio-weight", None, "NUMBER", "weight of block I/O, 10 to 1000"),
             value("device-read-bps", None, "PATH:RATE", "limit of reading from a device (repeatable)"),
             value("device-write-bps", None, "PATH:RATE", "limit of writing to a device (repeatable)"),
+            value("device-read-iops", None, "PATH:RATE", "the same in operations a second (repeatable)"),
+            value("device-write-iops", None, "PATH:RATE", "the same in operations a second (repeatable)"),
+            value("oom-score-adj", None, "NUMBER", "how likely it is killed without memory: -1000 to 1000"),
+            switch("oom-kill-disable", None, "let it wait at its limit of memory (cgroup v1)"),
             value("pids-limit", None, "NUMBER", "limit of processes and threads; -1 is none"),
             value("pids", None, "NUMBER", "as --pids-limit"),
             value("ulimit", None, "NAME=SOFT[:HARD]", "limit of getrlimit(2) (repeatable)"),
@@ -111,7 +115,6 @@ macro_rules! container_flags {
             value("health-timeout", None, "TIME", "how long one may take (30s)"),
             value("health-retries", None, "NUMBER", "failures in a row that count (3)"),
             value("health-start-period", None, "TIME", "how long failures don't count after a start (0s)"),
-            value("health-on-failure", None, "ACTION", "none, kill, restart or stop (none)"),
             switch("no-healthcheck", None, "without the image's health check"),
             value("log-driver", None, "DRIVER", "k8s-file or none (k8s-file)"),
             value("log-opt", None, "KEY=VALUE", "max-size=SIZE, max-file=NUMBER (repeatable)"),
@@ -189,6 +192,13 @@ const COMMANDS: &[Command] = &[
         failure: 125,
         ..plain("wait", "wait for the end of containers; print their exit statuses")
     },
+    Command { words: CONTAINER, ..plain("state", "show the OCI state of a container as JSON") },
+    Command {
+        words: CONTAINERS,
+        flags: &[switch("force", Some('f'), "kill those that run")],
+        ..plain("delete", "as rm")
+    },
+    Command { words: CONTAINER, flags: UPDATE_FLAGS, ..plain("update", "change the limits of a container") },
     Command {
         words: CONTAINER,
         flags: &[
@@ -281,7 +291,11 @@ const COMMANDS: &[Command] = &[
         group: &[
             Command {
                 words: &["[name]"],
-                flags: &[value("label", Some('l'), "KEY=VALUE", "label (repeatable)")],
+                flags: &[
+                    value("driver", Some('d'), "DRIVER", "what provides it (local)"),
+                    value("opt", Some('o'), "KEY=VALUE", "for the driver: type, device, o (repeatable)"),
+                    value("label", Some('l'), "KEY=VALUE", "label (repeatable)"),
+                ],
                 ..plain("volume create", "make a volume")
             },
             Command { flags: &[QUIET, FORMAT], ..plain("volume ls", "list volumes") },

@@ -3,6 +3,7 @@
 use super::compose;
 use super::part::Losses;
 use super::units::{field, fields, quoted, split};
+use super::Lost;
 use crate::{ContainerConfig, Error, Kind, Result};
 use serde_json::{json, Map, Value};
 
@@ -23,10 +24,10 @@ enum Shape {
     Start,
     StartValue,
     /// Nothing that a configuration has, with a value or without.
-    Lost,
-    LostValue,
+    Loses,
+    LosesValue,
 }
-use Shape::{Health, Item, Lost, LostValue, Own, Start, StartValue, Switch, Text};
+use Shape::{Health, Item, Loses, LosesValue, Own, Start, StartValue, Switch, Text};
 
 /// Options by their long name, with the short one.
 const OPTIONS: &[(&str, Option<char>, Shape)] = &[
@@ -83,7 +84,7 @@ const OPTIONS: &[(&str, Option<char>, Shape)] = &[
     ("pids-limit", None, Text("pids_limit")),
     ("privileged", None, Switch("privileged")),
     ("publish", Some('p'), Item("ports")),
-    ("publish-all", Some('P'), Lost),
+    ("publish-all", Some('P'), Loses),
     ("platform", None, Text("platform")),
     ("pull", None, Text("pull_policy")),
     ("quiet", Some('q'), Start),
@@ -92,7 +93,7 @@ const OPTIONS: &[(&str, Option<char>, Shape)] = &[
     ("rm", None, Start),
     ("security-opt", None, Item("security_opt")),
     ("shm-size", None, Text("shm_size")),
-    ("sig-proxy", None, Lost),
+    ("sig-proxy", None, Loses),
     ("stop-signal", None, Text("stop_signal")),
     ("stop-timeout", None, Own),
     ("storage-opt", None, Own),
@@ -105,31 +106,79 @@ const OPTIONS: &[(&str, Option<char>, Shape)] = &[
     ("uts", None, Text("uts")),
     ("volume", Some('v'), Item("volumes")),
     ("workdir", Some('w'), Text("working_dir")),
-    ("cgroup-parent", None, LostValue),
-    ("cpuset-mems", None, LostValue),
-    ("device-cgroup-rule", None, LostValue),
-    ("dns-option", None, LostValue),
-    ("env-file", None, LostValue),
-    ("expose", None, LostValue),
-    ("gpus", None, LostValue),
-    ("label-file", None, LostValue),
-    ("link", None, LostValue),
-    ("mac-address", None, LostValue),
-    ("memory-swap", None, LostValue),
-    ("memory-swappiness", None, LostValue),
-    ("network-alias", None, LostValue),
-    ("runtime", None, LostValue),
-    ("volume-driver", None, LostValue),
-    ("volumes-from", None, LostValue),
+    ("cgroup-parent", None, LosesValue),
+    ("cpuset-mems", None, LosesValue),
+    ("device-cgroup-rule", None, LosesValue),
+    ("dns-option", None, LosesValue),
+    ("env-file", None, LosesValue),
+    ("expose", None, LosesValue),
+    ("gpus", None, LosesValue),
+    ("label-file", None, LosesValue),
+    ("link", None, LosesValue),
+    ("mac-address", None, LosesValue),
+    ("memory-swap", None, LosesValue),
+    ("memory-swappiness", None, LosesValue),
+    ("network-alias", None, LosesValue),
+    ("runtime", None, LosesValue),
+    ("volume-driver", None, LosesValue),
+    ("volumes-from", None, LosesValue),
 ];
 
-/// What a command line says so far.
-struct Line<'a> {
+/// A container as the options of `docker run` describe it, gathered one by one.
+///
+/// ```
+/// use forgeone_config::RunOptions;
+/// let mut options = RunOptions::default();
+/// options.add("memory", "512m")?;
+/// options.add("env", "DEBUG=1")?;
+/// let (config, lost) = options.finish("nginx:1.27", &["nginx".to_owned(), "-t".to_owned()]).unwrap();
+/// assert_eq!(config.resource_limits.and_then(|limits| limits.memory_bytes), Some(512 << 20));
+/// assert!(lost.is_empty());
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct RunOptions {
     service: Map<String, Value>,
     volumes: Map<String, Value>,
     network: Option<String>,
     address: Option<String>,
-    losses: &'a Losses,
+    losses: Losses,
+}
+
+impl RunOptions {
+    /// One more option, by its long name without dashes; the value of a switch is `true` or `false`.
+    ///
+    /// # Errors
+    /// A name that isn't known.
+    pub fn add(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let found = OPTIONS.iter().find(|(known, ..)| *known == name);
+        let (name, _, shape) = found.ok_or_else(|| format!("--{name} isn't known"))?;
+        self.option(name, *shape, value.to_owned())
+    }
+
+    /// The configuration, with the image and what follows it: the arguments of the image's program. What a configuration
+    /// has nothing like, or what can't be read, is lost.
+    ///
+    /// # Errors
+    /// Options that contradict each other.
+    pub fn finish(mut self, image: &str, arguments: &[String]) -> Result<(ContainerConfig, Vec<Lost>)> {
+        self.service.insert("image".to_owned(), image.into());
+        if !arguments.is_empty() {
+            self.service.insert("command".to_owned(), arguments.into());
+        }
+        self.networks();
+        let named = self.service.contains_key("container_name");
+        let file = json!({ "services": { "": self.service }, "volumes": self.volumes });
+        let found = Losses::default();
+        let mut config = compose::services(file, &found)?.pop().unwrap_or_default();
+        if !named {
+            config.name = None;
+        }
+        for lost in found.all() {
+            self.losses.add(option_of(&lost.path), lost.reason);
+        }
+        Ok((config, self.losses.all()))
+    }
 }
 
 pub(super) fn import(text: &str, losses: &Losses) -> Result<Vec<ContainerConfig>> {
@@ -138,8 +187,7 @@ pub(super) fn import(text: &str, losses: &Losses) -> Result<Vec<ContainerConfig>
     let begins = words.iter().position(|word| word == "run" || word == "create");
     let begins = begins.filter(|at| *at > 0).ok_or_else(|| wrong("it isn't docker run …".to_owned()))?;
     let mut words = words.into_iter().skip(begins + 1).peekable();
-    let (service, volumes) = (Map::new(), Map::new());
-    let mut line = Line { service, volumes, network: None, address: None, losses };
+    let mut line = RunOptions::default();
     while let Some(word) = words.next_if(|word| word.starts_with('-') && word != "-") {
         if word == "--" {
             break;
@@ -151,23 +199,9 @@ pub(super) fn import(text: &str, losses: &Losses) -> Result<Vec<ContainerConfig>
         }
     }
     let image = words.next().ok_or_else(|| wrong("it names no image".to_owned()))?;
-    let arguments: Vec<_> = words.collect();
-    line.service.insert("image".to_owned(), image.into());
-    if !arguments.is_empty() {
-        line.service.insert("command".to_owned(), arguments.into());
-    }
-    line.finish();
-    let named = line.service.contains_key("container_name");
-    let file = json!({ "services": { "": line.service }, "volumes": line.volumes });
-    let found = Losses::default();
-    let mut configs = compose::services(file, &found)?;
-    if !named {
-        configs.iter_mut().for_each(|config| config.name = None);
-    }
-    for lost in found.all() {
-        losses.add(option_of(&lost.path), lost.reason);
-    }
-    Ok(configs)
+    let (config, lost) = line.finish(&image, &words.collect::<Vec<_>>())?;
+    lost.into_iter().for_each(|lost| losses.add(lost.path, lost.reason));
+    Ok(vec![config])
 }
 
 /// The option that a key of the service came from.
@@ -184,13 +218,13 @@ fn option_of(path: &str) -> String {
     }
 }
 
-impl Line<'_> {
+impl RunOptions {
     fn long(&mut self, word: &str, next: &mut dyn FnMut() -> Option<String>) -> Result<(), String> {
         let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
         let Some((name, _, shape)) = OPTIONS.iter().find(|(known, ..)| *known == name) else {
             return Err(format!("--{name} isn't known, nor whether a value follows it; leave it out"));
         };
-        let alone = matches!(shape, Switch(_) | Start | Lost) || *name == "no-healthcheck";
+        let alone = matches!(shape, Switch(_) | Start | Loses) || *name == "no-healthcheck";
         let value = match (alone, value) {
             (true, value) => value.unwrap_or("true").to_owned(),
             (false, Some(value)) => value.to_owned(),
@@ -204,7 +238,7 @@ impl Line<'_> {
         for (at, c) in word.char_indices() {
             let found = OPTIONS.iter().find(|(_, short, _)| *short == Some(c));
             let Some((name, _, shape)) = found else { return Err(format!("-{c} isn't known")) };
-            if matches!(shape, Switch(_) | Start | Lost) {
+            if matches!(shape, Switch(_) | Start | Loses) {
                 self.option(name, *shape, "true".to_owned())?;
                 continue;
             }
@@ -226,7 +260,7 @@ impl Line<'_> {
             Item(key) => self.item(key, value.into()),
             Health(key) => self.health(key, value.into()),
             Start | StartValue => {}
-            Lost | LostValue => self.losses.add(format!("--{name}"), "a configuration has nothing like it"),
+            Loses | LosesValue => self.losses.add(format!("--{name}"), "a configuration has nothing like it"),
             Own => self.own(name, value)?,
         }
         Ok(())
@@ -327,7 +361,7 @@ impl Line<'_> {
         self.item("volumes", mount.into());
     }
 
-    fn finish(&mut self) {
+    fn networks(&mut self) {
         let modes = ["host", "none", "bridge"];
         let network = self.network.take();
         match (network.as_deref(), self.address.take()) {

@@ -14,10 +14,29 @@ mod variables;
 
 use crate::document::{write, Document};
 use crate::{ContainerConfig, Error, Format, Kind, Result};
+pub use docker_run::RunOptions;
 use part::Losses;
 use serde_json::Value;
 use std::fmt;
 pub use variables::Variables;
+
+/// The words of a command line as a shell splits it, without filling in anything.
+///
+/// # Errors
+/// A quote that isn't closed; what only a shell can do.
+pub fn split_words(line: &str) -> std::result::Result<Vec<String>, String> {
+    units::split(line)
+}
+
+/// The variables of a file with a `NAME=value` a line, in order, as Compose reads `.env`.
+///
+/// # Errors
+/// What is wrong, with its line.
+pub fn read_env_file(text: &str) -> std::result::Result<Vec<(String, String)>, String> {
+    let wrong = |(line, reason)| format!("line {line}: {reason}");
+    let entries = env_file::entries(text).map_err(wrong)?;
+    Ok(entries.into_iter().map(|entry| (entry.name, entry.value)).collect())
+}
 
 /// What others write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

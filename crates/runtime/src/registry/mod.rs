@@ -33,6 +33,7 @@ pub use names::{SHORT, new_id, short};
 pub use places::Places;
 pub use record::{AnonymousVolume, Record};
 pub use register::Register;
+pub use spec::user::{User, resolve as resolve_user};
 pub use volumes::{Volume, Volumes};
 
 use crate::error::Result;

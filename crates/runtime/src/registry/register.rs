@@ -147,7 +147,7 @@ impl Register {
             Some(known) => format!("did you mean {known:?}?"),
             None => "'forgeone ps --all' lists what there is".to_owned(),
         };
-        Error::new(Kind::NotFound, format!("no container {word:?}; {hint}"))
+        Error::new(Kind::NotFound, format!("container {word:?} does not exist; {hint}"))
     }
 
     /// Every directory's name, whole or not.

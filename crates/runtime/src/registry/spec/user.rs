@@ -7,11 +7,13 @@ use std::os::fd::BorrowedFd;
 
 /// Numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in super::super) struct User {
-    pub(in super::super) uid: u32,
-    pub(in super::super) gid: u32,
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
     /// Further groups.
-    pub(in super::super) groups: Vec<u32>,
+    pub groups: Vec<u32>,
 }
 
 /// `USER[:GROUP]` and further groups, names or numbers, looked up in the root file system. By Docker's rules: a user that
@@ -20,7 +22,7 @@ pub(in super::super) struct User {
 ///
 /// # Errors
 /// A name that the container doesn't know.
-pub(in super::super) fn resolve(root: BorrowedFd, text: &str, further: &[String]) -> Result<User> {
+pub fn resolve(root: BorrowedFd, text: &str, further: &[String]) -> Result<User> {
     let (name, group) = text.split_once(':').map_or((text, None), |(name, group)| (name, Some(group)));
     let number = id(name.as_bytes());
     // Numbers alone ask nothing of the container's files.

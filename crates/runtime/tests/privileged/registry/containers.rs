@@ -133,7 +133,7 @@ pub(crate) fn another_containers_namespaces_are_shared() {
     assert!(fs::exists(format!("/proc/{pid}/root/dev/shm/x")).unwrap());
     let missing = json!({"network": {"mode": "container", "name": "wbe"}});
     let error = house.refused(missing);
-    assert_eq!(error, "network.mode: no container \"wbe\"; did you mean \"web\"?");
+    assert_eq!(error, "network.mode: container \"wbe\" does not exist; did you mean \"web\"?");
     drop(web);
 }
 
@@ -218,7 +218,10 @@ pub(crate) fn names_are_given_once_and_found_by_their_beginning() {
         error,
         format!("name \"web\" is container {}'s; choose another, or remove that one", &id[..12])
     );
-    assert_eq!(register.find("wbe").unwrap_err().to_string(), "no container \"wbe\"; did you mean \"web\"?");
+    assert_eq!(
+        register.find("wbe").unwrap_err().to_string(),
+        "container \"wbe\" does not exist; did you mean \"web\"?"
+    );
     assert_eq!(register.find("../x").unwrap_err().kind(), Kind::NotFound);
     assert_eq!(web.rename(other.name()).unwrap_err().kind(), Kind::Exists);
     assert_eq!(web.rename("a b").unwrap_err().kind(), Kind::Usage);
@@ -248,7 +251,7 @@ pub(crate) fn what_fails_leaves_nothing() {
             json!({"volumes": [{"name": "v", "path": "/v", "driver": "nfs"}]}),
             "volume \"v\": there is no driver \"nfs\"",
         ),
-        (json!({"pid": "container:nobody"}), "pid: no container \"nobody\""),
+        (json!({"pid": "container:nobody"}), "pid: container \"nobody\" does not exist"),
     ] {
         let error = house.refused(config.clone());
         assert!(error.starts_with(expected), "{config}: {error}");

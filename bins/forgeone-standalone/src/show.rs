@@ -1,0 +1,236 @@
+//! How containers are shown: tables, JSON, templates; times and sizes as people read them.
+
+use forgeone_cli::usage;
+use forgeone_runtime::{Error, Kind, Result};
+use serde_json::Value;
+use std::time::Duration;
+
+/// What `--format` asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Table,
+    Json,
+    Template(Template),
+}
+
+impl Format {
+    /// `table`, `json`, or text with `{{.Field}}` in it.
+    pub(crate) fn parse(text: Option<&str>) -> Result<Self> {
+        match text {
+            None | Some("table") => Ok(Self::Table),
+            Some("json") => Ok(Self::Json),
+            Some(text) if text.contains("{{") => Template::parse(text).map(Self::Template),
+            Some(other) => Err(usage(format!(
+                "option --format is table, json or a template such as {{{{.Id}}}}, not {other:?}"
+            ))),
+        }
+    }
+}
+
+/// Text with fields in it, as Go's templates write them: `{{.Id}}`, `{{.State.Status}}`, `{{json .Config}}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Template {
+    pieces: Vec<Piece>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    /// The path to the value, and whether it is written as JSON.
+    Field(Vec<String>, bool),
+}
+
+impl Template {
+    fn parse(text: &str) -> Result<Self> {
+        let wrong = |reason: &str| usage(format!("option --format: {reason}"));
+        let mut pieces = Vec::new();
+        let text = text.replace("\\t", "\t").replace("\\n", "\n");
+        let mut rest = text.strip_prefix("table ").unwrap_or(&text);
+        while let Some((before, after)) = rest.split_once("{{") {
+            pieces.push(Piece::Text(before.to_owned()));
+            let (inside, behind) = after.split_once("}}").ok_or_else(|| wrong("a {{ isn't closed"))?;
+            let inside = inside.trim();
+            let (path, json) =
+                inside.strip_prefix("json ").map_or((inside, false), |path| (path.trim(), true));
+            let path = path.strip_prefix('.').ok_or_else(|| {
+                wrong(&format!("{{{{{inside}}}}} is no field such as {{{{.Id}}}} or {{{{json .}}}}"))
+            })?;
+            let path = path.split('.').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            pieces.push(Piece::Field(path, json));
+            rest = behind;
+        }
+        pieces.push(Piece::Text(rest.to_owned()));
+        Ok(Self { pieces })
+    }
+
+    /// The text for a value.
+    pub(crate) fn render(&self, value: &Value) -> Result<String> {
+        let mut out = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => out.push_str(text),
+                Piece::Field(path, json) => {
+                    let found = lookup(value, path)?;
+                    match (json, found) {
+                        (false, Value::String(text)) => out.push_str(text),
+                        (false, Value::Null) => {}
+                        (_, found) => out.push_str(&found.to_string()),
+                    }
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn lookup<'a>(value: &'a Value, path: &[String]) -> Result<&'a Value> {
+    let mut at = value;
+    for name in path {
+        at = match at {
+            Value::Object(map) => {
+                let found =
+                    map.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+                found.ok_or_else(|| {
+                    let known = map.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                    usage(format!("option --format: there is no {name}; there are {known}"))
+                })?
+            }
+            _ => &Value::Null,
+        };
+    }
+    Ok(at)
+}
+
+/// Several values in one of the formats; the table's rows have its titles first.
+pub(crate) fn rows(format: &Format, titles: &[&str], rows: &[(Vec<String>, Value)]) -> Result<String> {
+    match format {
+        Format::Table => {
+            let titles = titles.iter().map(|title| (*title).to_owned()).collect();
+            let all: Vec<_> =
+                std::iter::once(titles).chain(rows.iter().map(|(cells, _)| cells.clone())).collect();
+            Ok(table(&all))
+        }
+        Format::Json => pretty(&Value::Array(rows.iter().map(|(_, value)| value.clone()).collect())),
+        Format::Template(template) => {
+            rows.iter().map(|(_, value)| Ok(template.render(value)? + "\n")).collect()
+        }
+    }
+}
+
+/// JSON on several lines.
+pub(crate) fn pretty(value: &Value) -> Result<String> {
+    let text = serde_json::to_string_pretty(value);
+    text.map(|text| text + "\n").map_err(|e| Error::new(Kind::System, format!("write JSON: {e}")))
+}
+
+/// Columns with two spaces between them.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let length = |text: &str| text.chars().count();
+    let widest = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| length(cell)).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(widest).collect();
+    let mut out = String::new();
+    for row in rows {
+        let start = out.len();
+        for (cell, width) in row.iter().zip(&widths) {
+            out.push_str(cell);
+            out.extend(std::iter::repeat_n(' ', width - length(cell) + 2));
+        }
+        out.truncate(start + out[start..].trim_end().len());
+        out.push('\n');
+    }
+    out
+}
+
+/// `3 minutes`, `About an hour`: the largest unit alone.
+pub(crate) fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [
+        (365 * 86400, "year"),
+        (30 * 86400, "month"),
+        (7 * 86400, "week"),
+        (86400, "day"),
+        (3600, "hour"),
+        (60, "minute"),
+        (1, "second"),
+    ];
+    let (unit, name) = units.into_iter().find(|(unit, _)| seconds >= *unit).unwrap_or((1, "second"));
+    let count = seconds / unit;
+    if seconds == 0 {
+        return "Less than a second".to_owned();
+    }
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
+}
+
+/// `1.5MB`, by 1000, as Docker and Podman.
+pub(crate) fn size(bytes: u64) -> String {
+    scaled(bytes, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB", "EB"])
+}
+
+/// `1.50MiB`, by 1024.
+pub(crate) fn binary(bytes: u64) -> String {
+    scaled(bytes, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"])
+}
+
+fn scaled(bytes: u64, step: f64, units: &[&str]) -> String {
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= step && unit + 1 < units.len() {
+        value /= step;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{bytes}B"),
+        _ if value < 10.0 => format!("{value:.2}{}", units[unit]),
+        _ if value < 100.0 => format!("{value:.1}{}", units[unit]),
+        _ => format!("{value:.0}{}", units[unit]),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn templates_show_fields() {
+        let value = json!({ "Id": "abc", "State": { "Pid": 7, "Error": null }, "Names": ["web"] });
+        let render = |text: &str| match Format::parse(Some(text)).unwrap() {
+            Format::Template(template) => template.render(&value).map_err(|e| e.to_string()),
+            _ => panic!("{text}"),
+        };
+        assert_eq!(render("{{.Id}}\\t{{ .State.Pid }}{{.State.Error}}").unwrap(), "abc\t7");
+        assert_eq!(render("{{json .Names}} {{json .State}}").unwrap(), r#"["web"] {"Pid":7,"Error":null}"#);
+        assert_eq!(
+            render("{{.Nothing}}").unwrap_err(),
+            "option --format: there is no Nothing; there are Id, State, Names"
+        );
+        for wrong in ["{{.Id", "{{Id}}", "{{range .Names}}"] {
+            assert!(Format::parse(Some(wrong)).is_err(), "{wrong}");
+        }
+        assert!(Format::parse(Some("xml")).is_err());
+    }
+
+    #[test]
+    fn times_and_sizes_are_as_people_say_them() {
+        let table = [
+            (0, "Less than a second"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (60, "1 minute"),
+            (7200, "2 hours"),
+            (86400 * 8, "1 week"),
+        ];
+        for (seconds, text) in table {
+            assert_eq!(span(Duration::from_secs(seconds)), text);
+        }
+        for (bytes, text) in
+            [(0, "0B"), (999, "999B"), (1500, "1.50kB"), (12_345_678, "12.3MB"), (5_000_000_000, "5.00GB")]
+        {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

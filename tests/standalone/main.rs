@@ -1,0 +1,10 @@
+//! Containers from images, by the command line that their users type: the installed programs, a real kernel.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod hand_over;
+mod kit;
+mod life;
+mod running;
+mod seed;
+mod terminal;
