@@ -41,6 +41,15 @@ impl Machine {
         self.root.rootfs()
     }
 
+    /// The same, as an archive: each container has its own files above it.
+    pub(crate) fn archive(&self) -> String {
+        let archive = self.path("root.tar.gz");
+        let mut tar = Command::new("tar");
+        tar.arg("-czf").arg(&archive).arg("-C").arg(self.rootfs()).arg(".");
+        assert!(tar.status().unwrap().success());
+        archive.to_str().unwrap().to_owned()
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.temp.path().join(name)
     }

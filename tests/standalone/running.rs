@@ -128,3 +128,21 @@ fn an_unhealthy_container_is_told_of() {
     machine.await_so("web", "{{.State.Health.Status}}", "healthy");
     assert_eq!(machine.ok(&["ps", "-q", "--filter", "health=unhealthy"]), "");
 }
+
+#[test]
+fn files_go_in_and_out() {
+    let Some(machine) = Machine::new() else { return };
+    let archive = machine.archive();
+    machine.ok(&["run", "-d", "--name", "web", "--rootfs", &archive, "/bin/sh", "-c", STAY]);
+    fs::write(machine.path("here/file"), "from outside\n").unwrap();
+    machine.ok(&["cp", "file", "web:/tmp/file"]);
+    assert_eq!(machine.ok(&["exec", "web", "/bin/cat", "/tmp/file"]), "from outside\n");
+    machine.ok(&["exec", "web", "/bin/sh", "-c", "echo from inside > /made"]);
+    machine.ok(&["cp", "web:/made", "made"]);
+    assert_eq!(fs::read_to_string(machine.path("here/made")).unwrap(), "from inside\n");
+    let changed = machine.ok(&["diff", "web"]);
+    assert!(changed.contains("A /made"), "{changed}");
+    machine.ok(&["commit", "-c", "CMD [\"/bin/cat\", \"/made\"]", "web", "kept:1"]);
+    assert_eq!(machine.ok(&["run", "--rm", "kept:1"]), "from inside\n");
+    assert!(machine.fails(&["cp", "a", "b"], 1).contains("CONTAINER:PATH"));
+}

@@ -1,15 +1,11 @@
 //! The first command line that was promised, to the letter.
 
 use crate::kit::Machine;
-use std::process::Command;
 
 #[test]
 fn an_archive_runs_with_limits_and_a_volume() {
     let Some(machine) = Machine::new() else { return };
-    let archive = machine.path("web.tar.gz");
-    let mut tar = Command::new("tar");
-    tar.arg("-czf").arg(&archive).arg("-C").arg(machine.rootfs()).arg(".");
-    assert!(tar.status().unwrap().success());
+    let archive = machine.archive();
     let files = machine.path("www");
     std::fs::create_dir(&files).unwrap();
     std::fs::write(files.join("index.html"), "hello\n").unwrap();
@@ -18,7 +14,7 @@ fn an_archive_runs_with_limits_and_a_volume() {
         "--name",
         "web-server",
         "--rootfs",
-        archive.to_str().unwrap(),
+        &archive,
         "--cmd",
         "/bin/sh -c 'cat /usr/share/html/index.html; sleep 100'",
         "--mem",
@@ -35,6 +31,6 @@ fn an_archive_runs_with_limits_and_a_volume() {
     assert_eq!(config["resource_limits"]["cpu_cores"], 1.0);
     // The same archive again is the same layer, and what one writes the other doesn't see.
     machine.ok(&["exec", "web-server", "/bin/touch", "/only-here"]);
-    let other = machine.ok(&["run", "--rm", "--rootfs", archive.to_str().unwrap(), "/bin/ls", "/"]);
+    let other = machine.ok(&["run", "--rm", "--rootfs", &archive, "/bin/ls", "/"]);
     assert!(other.contains("bin\n") && !other.contains("only-here"), "{other}");
 }

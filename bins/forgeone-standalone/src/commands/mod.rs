@@ -4,6 +4,7 @@ mod complete;
 mod door;
 mod end;
 mod events;
+mod files;
 mod list;
 mod logs;
 mod run;
@@ -53,6 +54,8 @@ pub(crate) fn carry_out(call: &Call, global: &Values, log: &Log) -> std::result:
         "inspect" => list::inspect(&here, call),
         "logs" => logs::logs(&here, call),
         "events" => events::events(&here, call),
+        "cp" => files::copy(&here, call),
+        "diff" | "commit" | "export" => files::run(&here, call),
         "stats" => stats::stats(&here, call),
         "system df" => system::df(&here, call),
         "system info" => system::info(&here, call),

@@ -215,9 +215,14 @@ pub const IMAGE_FOR_CONTAINERS: Program = Program {
 };
 
 const PID: Flag = value("pid", None, "PID", "the container's first process, if it runs");
-const ARCHIVE: Flag = switch("archive", Some('a'), "keep owners");
-const CHANGE: Flag =
-    value("change", Some('c'), "INSTRUCTION", "change the image's config: CMD, ENV, USER … (repeatable)");
-const AUTHOR: Flag = value("author", None, "NAME", "who made the image");
-const MESSAGE: Flag = value("message", Some('m'), "TEXT", "what was changed, for the image's history");
+pub(super) const ARCHIVE: Flag = switch("archive", Some('a'), "keep owners");
+pub(super) const CHANGE: Flag = value(
+    "change",
+    Some('c'),
+    "INSTRUCTION",
+    "change the image's config: CMD, ENV, USER and so on (repeatable)",
+);
+pub(super) const AUTHOR: Flag = value("author", None, "NAME", "who made the image");
+pub(super) const MESSAGE: Flag =
+    value("message", Some('m'), "TEXT", "what was changed, for the image's history");
 const CONTAINER: Flag = value("container", None, "DIR", "the container's directory");

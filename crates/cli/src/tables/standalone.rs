@@ -2,6 +2,7 @@
 //!
 //! Names, short forms and meanings are Podman's and Docker's, and those of ForgeOne's first command line.
 
+use super::image::{ARCHIVE, AUTHOR, CHANGE, MESSAGE};
 use super::oci::UPDATE_FLAGS;
 use super::{FORMAT, GLOBAL};
 use crate::table::{Command, Flag, Program, plain, switch, value};
@@ -273,6 +274,26 @@ const COMMANDS: &[Command] = &[
         words: &["<container>", "[ps options...]"],
         verbatim: Some(1),
         ..plain("top", "list the processes of a container")
+    },
+    Command {
+        words: &["<from>", "<to>"],
+        text: "\
+One of the two is CONTAINER:PATH; - is a tar archive on standard input or output.
+
+    forgeone cp web:/var/log/nginx ./logs",
+        flags: &[ARCHIVE],
+        ..plain("cp", "copy files out of a container or into it")
+    },
+    Command { words: CONTAINER, ..plain("diff", "show what a container has added, changed and removed") },
+    Command {
+        words: &["<container>", "[name]"],
+        flags: &[CHANGE, AUTHOR, MESSAGE],
+        ..plain("commit", "make an image of what a container has changed")
+    },
+    Command {
+        words: CONTAINER,
+        flags: &[value("output", Some('o'), "FILE", "write to FILE (standard output)")],
+        ..plain("export", "write a container's files as a tar archive")
     },
     Command { words: &["<container>", "<name>"], ..plain("rename", "give a container another name") },
     Command {
