@@ -16,7 +16,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 HOST = $(or $(shell PATH='$(PATH)' rustc --print host-tuple 2>/dev/null),$(shell uname -m)-unknown-linux-gnu)
 DOOR = $(CARGO_TARGET_DIR)/$(HOST)/release/forgeone
 SHARE = $(dir $(DOOR))share
-HELPER = $(dir $(DOOR))forgeone-image
+HELPERS = $(addprefix $(dir $(DOOR)),forgeone-standalone forgeone-image)
 PROFILE := --locked --profile ci
 # The tests of containers: all but the clients, which have users and cgroups of their own.
 CONTAINERS := $(addprefix forgeone-tests::,privileged attacks faults)
@@ -33,7 +33,7 @@ build: ## build the release of forgeone
 
 helpers: ## build the programs that the door hands work on to
 	@.ci/prepare build
-	@.ci/lane helpers cargo build --locked --release --package forgeone-image
+	@.ci/lane helpers cargo build --locked --release --package forgeone-standalone --package forgeone-image
 
 test: ## install what the tests need (as root; otherwise name it), run everything, tell the sum
 	@.ci/prepare test
@@ -96,7 +96,7 @@ bench-images: ## as root: how long an image of a gigabyte takes to load, and how
 	@.ci/prepare build
 	@cargo bench --quiet --locked --package forgeone-image --bench load
 
-man: build ## write manual pages and shell completions below target/.../release/share
+man: build helpers ## write manual pages and shell completions below target/.../release/share
 	@rm -rf $(SHARE)
 	@cargo run --quiet $(PROFILE) --package testkit --bin manual -- $(DOOR) $(SHARE) </dev/null
 
@@ -104,8 +104,9 @@ install: ## install below PREFIX (/usr/local), inside DESTDIR if set
 	@if type cargo >/dev/null 2>&1; then $(MAKE) man helpers; fi
 	install -D -m 0755 $(DOOR) $(DESTDIR)$(PREFIX)/bin/forgeone
 	install -d -m 0755 $(DESTDIR)$(PREFIX)/libexec/forgeone
-	@test -e $(HELPER) || echo 'without forgeone config: make helpers builds what it needs'
-	@test ! -e $(HELPER) || install -m 0755 $(HELPER) $(DESTDIR)$(PREFIX)/libexec/forgeone
+	@for helper in $(HELPERS); do \
+		if test -e $$helper; then install -m 0755 $$helper $(DESTDIR)$(PREFIX)/libexec/forgeone; \
+		else echo "without $${helper##*/}: make helpers builds it"; fi; done
 	@test -d $(SHARE) || echo 'without manual pages and completion: make man writes them'
 	@test ! -d $(SHARE) || (cd $(SHARE) && find . -type f) | while read -r file; do \
 		install -D -m 0644 $(SHARE)/$$file $(DESTDIR)$(PREFIX)/share/$$file; done

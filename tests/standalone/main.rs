@@ -1,6 +1,10 @@
 //! Containers from images, by the command line that their users type: the installed programs, a real kernel.
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it left behind"
+)]
 
 mod hand_over;
 mod kit;

@@ -10,7 +10,7 @@ mod commands;
 mod here;
 mod show;
 
-use forgeone_cli::tables::{self, IMAGE, OCI, STANDALONE};
+use forgeone_cli::tables::{IMAGE, OCI, STANDALONE};
 use forgeone_cli::{Command, Failure, Log, Misuse, Parsed, Values, help, help_of, output, parse, version};
 use forgeone_sys::signal::keep_children;
 use std::ffi::OsString;
@@ -45,12 +45,12 @@ fn run() -> u8 {
 
 /// Options without a command are those of `run`: `forgeone --name web --rootfs web.tar.gz --cmd "…"`.
 fn understand(words: &[OsString], global: &mut Values) -> Result<Parsed, Misuse> {
-    let parsed = parse(&tables::STANDALONE, words.iter().cloned(), global);
+    let parsed = parse(&STANDALONE, words.iter().cloned(), global);
     match parsed {
         Err(Misuse { command: None, unknown: None, .. }) => {
             let run = std::iter::once(OsString::from("run")).chain(words.iter().cloned());
             *global = Values::default();
-            let again = parse(&tables::STANDALONE, run, global);
+            let again = parse(&STANDALONE, run, global);
             // What isn't an option of `run` either is told as what it was written as.
             match again {
                 Err(Misuse { command: Some(_), .. }) => parsed,

@@ -6,7 +6,7 @@ mod kind;
 pub(crate) use environment::variables;
 use forgeone_cli::{Call, Values, usage};
 use forgeone_config::{
-    ContainerConfig, RunOptions, Secret, load_config_from_file, merge_configs, split_words,
+    ContainerConfig, NetworkMode, RunOptions, Secret, load_config_from_file, merge_configs, split_words,
 };
 use forgeone_runtime::registry::{Creation, SourceKind};
 use forgeone_runtime::{Error, Kind, Result};
@@ -72,6 +72,14 @@ pub(crate) fn asked(call: &Call) -> Result<Asked> {
         config = merge_configs(&base, &config);
     }
     command(flags, &mut config)?;
+    // A host name or a name server alone don't ask for a bridge.
+    if let Some(network) = &mut config.network
+        && flags.value("network").is_none()
+        && flags.value("net").is_none()
+        && flags.value("config").is_none()
+    {
+        network.mode = NetworkMode::None;
+    }
     if config.image.is_empty() {
         return Err(usage("missing <image>, or --rootfs, or --config with an image"));
     }
