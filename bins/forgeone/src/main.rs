@@ -1,6 +1,6 @@
 //! The door: runc's command line over the ForgeOne runtime.
 //!
-//! It parses, hands over what is another program's work ([`hand_over`]), puts its binary out of the program's reach if one
+//! It parses, hands over what is another program's work ([`mod@hand_over`]), puts its binary out of the program's reach if one
 //! is to be started, opens the log, carries out one command ([`commands`]) and reports once.
 
 #![forbid(unsafe_code)]
