@@ -80,7 +80,7 @@ fn prose<'a>(lines: impl Iterator<Item = &'a str>) -> String {
             out.push_str(".fi\n.RE\n");
         }
         if indented && !example {
-            out.push_str(".PP\n.RS 4\n.nf\n");
+            out.push_str(if out.is_empty() { ".RS 4\n.nf\n" } else { ".PP\n.RS 4\n.nf\n" });
         } else if between && !indented && !out.is_empty() {
             out.push_str(".PP\n");
         }

@@ -72,7 +72,11 @@ impl Program {
         let words: Vec<S> = words.into_iter().collect();
         let mut failure = None;
         for path in self.paths() {
-            let failed = Command::new(&path).args(&words).exec();
+            // An exec that fails leaves SIGPIPE as the program would have had it, so it isn't tried in vain.
+            let failed = match std::fs::metadata(&path) {
+                Ok(_) => Command::new(&path).args(&words).exec(),
+                Err(e) => e,
+            };
             failure.get_or_insert_with(|| {
                 format!("execute {}: {failed}; make install brings it", path.display())
             });

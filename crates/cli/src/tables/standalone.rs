@@ -293,7 +293,7 @@ One of the two is CONTAINER:PATH; - is a tar archive on standard input or output
     Command {
         words: CONTAINER,
         flags: &[value("output", Some('o'), "FILE", "write to FILE (standard output)")],
-        ..plain("export", "write a container's files as a tar archive")
+        ..plain("export", "write the files of a container as a tar archive")
     },
     Command { words: &["<container>", "<name>"], ..plain("rename", "give a container another name") },
     Command {

@@ -12,7 +12,8 @@ fn login(place: &Place, words: &[&str], password: &str) -> Output {
     let mut command = place.command_alone(words);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
+    // Who refuses the words doesn't read it.
+    let _ = child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes());
     child.wait_with_output().unwrap()
 }
 
