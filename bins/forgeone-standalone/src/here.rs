@@ -2,10 +2,13 @@
 
 use forgeone_cli::settings::{StateRoot, Surroundings, data_root, make_runtime_dir, state_root};
 use forgeone_cli::{Call, Log, Values};
+use forgeone_runtime::error::During;
 use forgeone_runtime::lifecycle::{Runtime, Settings, in_user_namespace};
+use forgeone_runtime::monitor::Client;
 use forgeone_runtime::registry::{Container, Places, Register};
 use forgeone_runtime::{Error, Kind, Result};
-use forgeone_sys::process::geteuid;
+use forgeone_sys::fs::{self, Mode, OFlags};
+use forgeone_sys::process::{Namespaces, fchdir, geteuid, pidfd_open, setns};
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -67,6 +70,22 @@ impl<'a> Here<'a> {
             }
         }
         Ok(all)
+    }
+
+    /// Enters the user namespace that a container of a user other than root is in, where its rights are: its monitor's.
+    /// There is nothing to enter for root, or for one whose monitor is gone.
+    pub(crate) fn enter(&self, container: &Container) -> Result<()> {
+        if geteuid() == 0 {
+            return Ok(());
+        }
+        let Some(monitor) = Client::connect(&container.dir())? else { return Ok(()) };
+        let namespaces = pidfd_open(monitor.pid()?).during(|| "monitor")?;
+        // Entering takes the current directory away.
+        let here =
+            fs::open(".", OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).during(|| "current directory")?;
+        let entered = setns(&namespaces, Namespaces::USER | Namespaces::MOUNT);
+        entered.during(|| "enter the container's user namespace")?;
+        fchdir(&here).during(|| "current directory")
     }
 
     /// Makes the directory of states where it is the user's.

@@ -26,6 +26,7 @@ pub(super) fn update(here: &Here, call: &Call) -> Result<u8> {
     let mut words = vec!["update".to_owned()];
     words.extend(call.flags.texts_in_order()?.iter().map(|(name, value)| format!("--{name}={value}")));
     words.push(container.id().to_owned());
+    here.enter(&container)?;
     Err(here.become_door(words))
 }
 
@@ -66,5 +67,6 @@ pub(super) fn exec(here: &Here, call: &Call) -> Result<u8> {
     if call.words.len() < 2 {
         return Err(usage("missing <command>"));
     }
+    here.enter(&container)?;
     Err(here.become_door(words))
 }

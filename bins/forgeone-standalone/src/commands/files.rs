@@ -49,6 +49,7 @@ fn become_helper(
     command.arg(name).arg("--data-root").arg(&places.data_root).arg("--container").arg(container.dir());
     if super::is_active(container)? && matches!(name, "export" | "copy-in" | "copy-out") {
         command.arg(format!("--pid={}", container.status()?.pid));
+        here.enter(container)?;
     }
     for (name, value) in call.flags.texts_in_order()? {
         command.arg(format!("--{name}={value}"));
