@@ -107,6 +107,9 @@ install: ## install below PREFIX (/usr/local), inside DESTDIR if set
 	@for helper in $(HELPERS); do \
 		if test -e $$helper; then install -m 0755 $$helper $(DESTDIR)$(PREFIX)/libexec/forgeone; \
 		else echo "without $${helper##*/}: make helpers builds it"; fi; done
+	install -d -m 0755 $(addprefix $(DESTDIR)$(PREFIX)/lib/systemd/,system user)
+	for kind in system user; do sed 's#@PREFIX@#$(PREFIX)#' packaging/systemd/forgeone-restart.service \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/$$kind/forgeone-restart.service; done
 	@test -d $(SHARE) || echo 'without manual pages and completion: make man writes them'
 	@test ! -d $(SHARE) || (cd $(SHARE) && find . -type f) | while read -r file; do \
 		install -D -m 0644 $(SHARE)/$$file $(DESTDIR)$(PREFIX)/share/$$file; done

@@ -98,3 +98,22 @@ fn it_is_started_again_as_its_policy_says() {
     assert_eq!(machine.ok(&["logs", "flaky"]), "try\ntry\ntry\n");
     assert_eq!(machine.inspect("flaky")["RestartCount"], 2);
 }
+
+#[test]
+fn after_a_reboot_those_are_started_whose_policy_says_so() {
+    let Some(machine) = Machine::new() else { return };
+    let rootfs = machine.rootfs();
+    for (name, policy) in
+        [("no", "no"), ("always", "always"), ("unless", "unless-stopped"), ("stopped", "unless-stopped")]
+    {
+        let words = ["create", "--name", name, "--restart", policy, "--rootfs", rootfs.to_str().unwrap()];
+        machine.ok(&[&words[..], &["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]].concat());
+    }
+    machine.ok(&["start", "stopped"]);
+    machine.ok(&["stop", "stopped"]);
+    let boot =
+        ["start", "--all", "--filter", "restart-policy=always", "--filter", "restart-policy=unless-stopped"];
+    assert_eq!(machine.ok(&boot), "unless\nalways\n");
+    assert_eq!(machine.ok(&["ps", "--format", "{{.Names}}"]), "unless\nalways\n");
+    assert_eq!(machine.ok(&boot), "", "those run already");
+}

@@ -4,6 +4,7 @@ use crate::asked::asked;
 use crate::attached::{End, How, Keys, Stand, has_terminal, status};
 use crate::here::Here;
 use forgeone_cli::{Call, output, usage};
+use forgeone_config::RestartPolicy;
 use forgeone_runtime::monitor::{Client, Failure};
 use forgeone_runtime::registry::{Container, Removal};
 use forgeone_runtime::{Error, Kind, Result};
@@ -104,8 +105,13 @@ fn how(call: &Call, stdin: bool) -> Result<How> {
 }
 
 pub(super) fn start(here: &Here, call: &Call) -> Answer {
-    let words = call.texts()?;
-    let containers = here.find_all(&words)?;
+    let (words, containers) = match call.flags.switch("all") {
+        true => all(here, call)?,
+        false => (call.texts()?.into_iter().map(str::to_owned).collect(), here.find_all(&call.texts()?)?),
+    };
+    if words.is_empty() && !call.flags.switch("all") {
+        return Err(usage("missing <container>").into());
+    }
     let stay = call.flags.switch("attach") || call.flags.switch("interactive");
     if !stay {
         let mut failures = Vec::new();
@@ -129,6 +135,29 @@ pub(super) fn start(here: &Here, call: &Call) -> Answer {
     };
     let how = how(call, call.flags.switch("interactive"))?;
     Ok(begin(here, container, false, how)?.unwrap_or(0))
+}
+
+/// Those that don't run; with filters those of a restart policy, as after the machine's start. What was stopped by hand
+/// stays so unless its policy is `always`.
+fn all(here: &Here, call: &Call) -> Result<(Vec<String>, Vec<Container>)> {
+    if !call.words.is_empty() {
+        return Err(usage("--all or containers, not both"));
+    }
+    let policy = |text: &String| match text.split_once('=') {
+        Some(("restart-policy", policy)) => policy.parse::<RestartPolicy>().map_err(usage),
+        _ => Err(usage(format!("option --filter: {text:?} is no restart-policy=POLICY"))),
+    };
+    let policies = call.flags.texts("filter")?.iter().map(policy).collect::<Result<Vec<_>>>()?;
+    let mut found = Vec::new();
+    for container in here.all()? {
+        let own = container.config().restart.unwrap_or_default();
+        let stays = own == RestartPolicy::UnlessStopped && container.status()?.stopped;
+        let wanted = policies.is_empty() || (policies.contains(&own) && !stays);
+        if wanted && !super::is_active(&container)? {
+            found.push(container);
+        }
+    }
+    Ok((found.iter().map(|container| container.name().to_owned()).collect(), found))
 }
 
 pub(super) fn attach(here: &Here, call: &Call) -> Answer {

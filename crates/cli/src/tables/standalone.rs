@@ -149,11 +149,18 @@ const COMMANDS: &[Command] = &[
         ..plain("create", "make a container from an image, without starting it")
     },
     Command {
-        words: CONTAINERS,
+        words: &["[containers...]"],
         flags: &[
             switch("attach", Some('a'), "show its output, and wait for its end"),
             INTERACTIVE,
             DETACH_KEYS,
+            switch("all", None, "all that don't run"),
+            value(
+                "filter",
+                None,
+                "KEY=VALUE",
+                "of all, those with restart-policy=POLICY (repeatable: any of them)",
+            ),
         ],
         failure: 125,
         ..plain("start", "start containers")
