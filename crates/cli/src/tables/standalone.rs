@@ -122,7 +122,7 @@ macro_rules! container_flags {
             value("cidfile", None, "FILE", "write the container's id to FILE"),
             value("pull", None, "POLICY", "missing, always or never (missing)"),
             value("platform", None, "OS/ARCH", "of the image, if not this machine's"),
-            value("storage-driver", None, "DRIVER", "overlay, btrfs or vfs (what the machine can)")
+            value("storage-driver", None, "DRIVER", "overlay, so far the only one")
         ]
     };
 }

@@ -29,7 +29,7 @@ pub(super) fn mount(target: &Path, lowers: &[PathBuf], places: Option<&Places>) 
     };
     mounted.map_err(|error| match in_user_namespace() {
         true => {
-            let way = "(without root it takes Linux 5.11; --storage-driver vfs goes without)";
+            let way = "(without root it takes Linux 5.11; a directory, --rootfs DIR, goes without)";
             Error::new(error.kind(), format!("overlay: {error} {way}"))
         }
         false => error.during("overlay"),
