@@ -12,3 +12,4 @@ mod life;
 mod running;
 mod seed;
 mod terminal;
+mod user;
