@@ -34,3 +34,21 @@ fn an_archive_runs_with_limits_and_a_volume() {
     let other = machine.ok(&["run", "--rm", "--rootfs", &archive, "/bin/ls", "/"]);
     assert!(other.contains("bin\n") && !other.contains("only-here"), "{other}");
 }
+
+#[test]
+fn a_configuration_file_is_run_and_options_are_above_it() {
+    let Some(machine) = Machine::new() else { return };
+    let archive = machine.archive();
+    let yaml = format!(
+        "version: 1\nname: web\nimage: {archive}\ncommand: /bin/sh\nargs: [-c, 'echo $GREETING from $(hostname)']\n\
+         env: {{GREETING: hello}}\nnetwork: {{mode: none, hostname: box}}\nresource_limits: {{memory_bytes: 33554432}}\n"
+    );
+    std::fs::write(machine.path("here/web.yaml"), yaml).unwrap();
+    assert_eq!(machine.ok(&["run", "--rm", "--config", "web.yaml"]), "hello from box\n");
+    assert_eq!(machine.ok(&["run", "--config", "web.yaml", "-e", "GREETING=bye"]), "bye from box\n");
+    let config = machine.inspect("web")["Config"].clone();
+    assert_eq!(config["resource_limits"]["memory_bytes"], 33_554_432);
+    std::fs::write(machine.path("here/wrong.yaml"), "image: x\nmemory: 5\n").unwrap();
+    let line = machine.fails(&["run", "--config", "wrong.yaml"], 125);
+    assert!(line.contains("wrong.yaml:2:1") && line.contains("memory"), "{line}");
+}
