@@ -25,9 +25,11 @@ pub(super) fn ps(here: &Here, call: &Call) -> Result<u8> {
     let by_state = filters.iter().any(|filter| matches!(filter, Filter::Status(_)));
     let all = flags.switch("all") || last.is_some() || by_state;
     let whole = flags.switch("no-trunc");
+    let ids = flags.switch("quiet") && filters.is_empty();
     let mut rows = Vec::new();
     for container in here.all()? {
-        let status = container.status()?;
+        // Whether it is frozen, which only its cgroup knows, isn't told by an id.
+        let status = if ids { Status::read(&container.dir())? } else { container.status()? };
         let shown = all
             || matches!(status.state, State::Running | State::Paused | State::Restarting | State::Unknown);
         if shown && filters.iter().all(|filter| filter.fits(&container, &status)) {
