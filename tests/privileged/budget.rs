@@ -110,7 +110,8 @@ fn version_makes_few_system_calls() {
 
 // `run` and `exec` of busybox' `true`, which makes 16 itself.
 const RUN_V2: u64 = 450;
-const RUN_V1: u64 = 590;
+/// 581 alone; beside other tests, which have mounts and groups of their own to be read, up to 594.
+const RUN_V1: u64 = 600;
 const EXEC: u64 = 365;
 const STATE: u64 = 43;
 const VERSION: u64 = 19;

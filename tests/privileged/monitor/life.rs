@@ -200,6 +200,8 @@ fn a_log_is_rotated_as_its_options_say() {
     let text = made.stdout();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(*lines.last().unwrap(), "line 3999");
+    // What begins the oldest file may be the rest of a line that began in the one before.
+    let lines = &lines[1..];
     let first = 4000 - lines.len();
     let expected: Vec<_> = (first..4000).map(|i| format!("line {i}")).collect();
     assert_eq!(lines, expected, "the last ones, without a gap");
