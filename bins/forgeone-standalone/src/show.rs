@@ -1,6 +1,6 @@
 //! How containers are shown: tables, JSON, templates; times and sizes as people read them.
 
-use forgeone_cli::usage;
+use forgeone_cli::{human, usage};
 use forgeone_runtime::{Error, Kind, Result};
 use serde_json::Value;
 use std::time::Duration;
@@ -144,48 +144,11 @@ fn table(rows: &[Vec<String>]) -> String {
     out
 }
 
-/// `3 minutes`, `About an hour`: the largest unit alone.
+/// How long something has been: `3 minutes`.
 pub(crate) fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let units = [
-        (365 * 86400, "year"),
-        (30 * 86400, "month"),
-        (7 * 86400, "week"),
-        (86400, "day"),
-        (3600, "hour"),
-        (60, "minute"),
-        (1, "second"),
-    ];
-    let (unit, name) = units.into_iter().find(|(unit, _)| seconds >= *unit).unwrap_or((1, "second"));
-    let count = seconds / unit;
-    if seconds == 0 {
-        return "Less than a second".to_owned();
-    }
-    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
-}
-
-/// `1.5MB`, by 1000, as Docker and Podman.
-pub(crate) fn size(bytes: u64) -> String {
-    scaled(bytes, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB", "EB"])
-}
-
-/// `1.50MiB`, by 1024.
-pub(crate) fn binary(bytes: u64) -> String {
-    scaled(bytes, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"])
-}
-
-fn scaled(bytes: u64, step: f64, units: &[&str]) -> String {
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= step && unit + 1 < units.len() {
-        value /= step;
-        unit += 1;
-    }
-    match unit {
-        0 => format!("{bytes}B"),
-        _ if value < 10.0 => format!("{value:.2}{}", units[unit]),
-        _ if value < 100.0 => format!("{value:.1}{}", units[unit]),
-        _ => format!("{value:.0}{}", units[unit]),
+    match time.as_secs() {
+        0 => "Less than a second".to_owned(),
+        seconds => human::span(seconds),
     }
 }
 
@@ -230,7 +193,7 @@ mod tests {
         for (bytes, text) in
             [(0, "0B"), (999, "999B"), (1500, "1.50kB"), (12_345_678, "12.3MB"), (5_000_000_000, "5.00GB")]
         {
-            assert_eq!(size(bytes), text);
+            assert_eq!(human::size(bytes), text);
         }
     }
 }

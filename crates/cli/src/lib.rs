@@ -5,6 +5,7 @@
 mod complete;
 pub mod completion;
 mod help;
+pub mod human;
 mod log;
 pub mod output;
 mod parse;

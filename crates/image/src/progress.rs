@@ -1,6 +1,6 @@
 //! How far a pull or push is, as a line on a terminal; elsewhere nothing.
 
-use crate::images::size;
+use forgeone_cli::human::size;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

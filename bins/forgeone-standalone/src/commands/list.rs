@@ -30,8 +30,7 @@ pub(super) fn ps(here: &Here, call: &Call) -> Result<u8> {
     for container in here.all()? {
         // Whether it is frozen, which only its cgroup knows, isn't told by an id.
         let status = if ids { Status::read(&container.dir())? } else { container.status()? };
-        let shown = all
-            || matches!(status.state, State::Running | State::Paused | State::Restarting | State::Unknown);
+        let shown = all || status.state.is_active();
         if shown && filters.iter().all(|filter| filter.fits(&container, &status)) {
             rows.push((container, status));
         }

@@ -14,7 +14,7 @@ mod volume;
 
 use crate::here::Here;
 use forgeone_cli::{Call, Log, Values, tables, usage};
-use forgeone_runtime::monitor::{Failure, State, Status};
+use forgeone_runtime::monitor::{Failure, Status};
 use forgeone_runtime::registry::Container;
 use forgeone_runtime::{Error, Kind, Result};
 
@@ -68,8 +68,7 @@ pub(crate) fn carry_out(call: &Call, global: &Values, log: &Log) -> std::result:
 
 /// Whether something of it runs, or is about to.
 fn is_active(container: &Container) -> Result<bool> {
-    let state = Status::read(&container.dir())?.state;
-    Ok(matches!(state, State::Running | State::Paused | State::Restarting | State::Unknown))
+    Ok(Status::read(&container.dir())?.state.is_active())
 }
 
 /// Refuses one that doesn't run.

@@ -1,8 +1,10 @@
 //! `stats`: what containers use.
 
 use crate::here::Here;
-use crate::show::{self, Format, binary, size};
+use crate::show::{self, Format};
+use forgeone_cli::human::{binary, size};
 use forgeone_cli::{Call, output};
+use forgeone_config::Host;
 use forgeone_runtime::Result;
 use forgeone_runtime::metrics::Stats;
 use forgeone_runtime::registry::Container;
@@ -104,8 +106,5 @@ fn row(
 
 /// The memory of this machine, in bytes.
 pub(super) fn machine_memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kilobytes = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
-    kilobytes.unwrap_or(0) << 10
+    Host::here().memory_bytes.unwrap_or(0)
 }

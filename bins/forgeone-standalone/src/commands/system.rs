@@ -2,7 +2,8 @@
 
 use super::stats::machine_memory;
 use crate::here::Here;
-use crate::show::{self, Format, size};
+use crate::show::{self, Format};
+use forgeone_cli::human::size;
 use forgeone_cli::{Call, output, wants_json};
 use forgeone_runtime::monitor::State;
 use forgeone_runtime::registry::{Removal, Volumes};

@@ -4,7 +4,7 @@ use super::{list, store};
 use crate::config::print;
 use crate::failure::Failure;
 use crate::store::{Image, Store};
-use forgeone_cli::{Call, Values, wants_json};
+use forgeone_cli::{Call, Values, human, wants_json};
 use forgeone_distribution::Reference;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -91,7 +91,7 @@ pub(super) fn history(call: &Call, global: &Values) -> Result<(), Failure> {
         [
             list::told(step.created.as_deref()),
             line(by, whole),
-            list::size(*size),
+            human::size(*size),
             line(step.comment.as_deref().unwrap_or_default(), whole),
         ]
     };

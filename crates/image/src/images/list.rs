@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::image::Config;
 use crate::store::{Image, Store};
+use forgeone_cli::human::{size, span};
 use forgeone_distribution::{Reference, calendar};
 use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -112,36 +113,7 @@ fn seconds(time: &str) -> Option<i64> {
 
 /// `3 minutes ago`.
 fn ago(seconds: i64) -> String {
-    const UNITS: [(i64, &str); 6] = [
-        (31_536_000, "year"),
-        (2_592_000, "month"),
-        (604_800, "week"),
-        (86_400, "day"),
-        (3600, "hour"),
-        (60, "minute"),
-    ];
-    let (count, unit) = UNITS
-        .iter()
-        .find(|(length, _)| seconds >= *length)
-        .map_or((seconds.max(0), "second"), |(length, unit)| (seconds / length, unit));
-    format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
-}
-
-/// `7.81MB`, as Docker says it: three digits, by thousands.
-pub(crate) fn size(bytes: u64) -> String {
-    let (mut value, mut unit) = (bytes as f64, "B");
-    for larger in ["kB", "MB", "GB", "TB"] {
-        if value < 999.5 {
-            break;
-        }
-        (value, unit) = (value / 1000.0, larger);
-    }
-    match value {
-        _ if unit == "B" => format!("{bytes}B"),
-        v if v < 9.995 => format!("{v:.2}{unit}"),
-        v if v < 99.95 => format!("{v:.1}{unit}"),
-        v => format!("{v:.0}{unit}"),
-    }
+    span(u64::try_from(seconds).unwrap_or(0)) + " ago"
 }
 
 #[cfg(test)]

@@ -19,8 +19,6 @@ use forgeone_cli::{Call, Values, wants_json};
 use forgeone_runtime::lifecycle::in_user_namespace;
 use std::path::PathBuf;
 
-pub(crate) use list::size;
-
 /// Carries a command out; the exit status.
 pub(crate) fn run(call: &Call, global: &Values) -> Result<u8, Failure> {
     let name = call.command.name;

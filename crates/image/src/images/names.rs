@@ -4,7 +4,7 @@ use super::{list, store};
 use crate::config::print;
 use crate::failure::Failure;
 use crate::store::{Image, Store};
-use forgeone_cli::{Call, Values};
+use forgeone_cli::{Call, Values, human};
 use forgeone_distribution::{Digest, Reference};
 use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal, Write};
@@ -94,7 +94,7 @@ pub(super) fn prune(call: &Call, global: &Values) -> Result<(), Failure> {
     store.forget(goes)?;
     let freed = store.collect(true)?;
     gone.iter().try_for_each(|image| print(&format!("Deleted: {}\n", list::called(image))))?;
-    print(&format!("Total reclaimed space: {}\n", list::size(freed)))
+    print(&format!("Total reclaimed space: {}\n", human::size(freed)))
 }
 
 /// Whether whoever sits at the terminal wants it.

@@ -46,6 +46,11 @@ pub enum State {
 }
 
 impl State {
+    /// Whether something of it runs, is about to, or may.
+    pub fn is_active(self) -> bool {
+        !matches!(self, Self::Created | Self::Exited)
+    }
+
     /// The word.
     pub fn word(self) -> &'static str {
         match self {
