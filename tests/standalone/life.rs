@@ -83,6 +83,7 @@ fn names_are_unique_and_can_be_changed() {
     machine.ok(&["create", "--name", "web", "--rootfs", rootfs, "/bin/true"]);
     let named = machine.ok(&["ps", "-a", "--format", "{{.Names}}"]);
     assert_eq!(named, "web\nold\n", "the newest first");
+    assert_eq!(machine.ok(&["completion", "words", "stop", "o"]), "old\tcreated\n");
     let missing = machine.fails(&["inspect", "wbe"], 1);
     assert!(missing.contains("did you mean \"web\"?"), "{missing}");
     assert!(machine.ok(&["create", "--rootfs", rootfs, "/bin/true"]).len() == 65, "a name of two words");

@@ -1,10 +1,11 @@
 //! `completion`: scripts for shells, and what they ask for.
 
-use forgeone_cli::settings::{Surroundings, state_root};
+use crate::here::places;
 use forgeone_cli::{Call, Values, completion, output};
 use forgeone_runtime::Result;
-use forgeone_runtime::lifecycle::{Runtime, Settings, in_user_namespace};
-use forgeone_sys::process::geteuid;
+use forgeone_runtime::lifecycle::{Runtime, Settings};
+use forgeone_runtime::registry::{Container, Places, Register};
+use std::path::PathBuf;
 
 pub(crate) fn run(call: &Call) -> Result<u8> {
     output::print(&completion::completion(&call.words, known)?)?;
@@ -13,17 +14,27 @@ pub(crate) fn run(call: &Call) -> Result<u8> {
 
 /// What a word may name. What can't be read has no names: there is nobody to tell.
 fn known(noun: &str, global: &Values) -> Vec<(String, String)> {
+    let Ok((root, places)) = places(global) else { return Vec::new() };
     match noun {
-        "<container-id>" | "<container>" | "[containers...]" => containers(global),
+        "<container-id>" => ids(root.path),
+        "<container>" | "[containers...]" => names(places),
         _ => Vec::new(),
     }
 }
 
-fn containers(global: &Values) -> Vec<(String, String)> {
-    let variable = |name: &str| std::env::var_os(name);
-    let around = Surroundings { variable: &variable, euid: geteuid(), in_user_namespace: &in_user_namespace };
-    let Ok(root) = state_root(global, &around) else { return Vec::new() };
-    let runtime = Runtime::new(Settings { root: root.path, ..Settings::default() });
-    let rows = runtime.list().into_iter().flatten().flatten();
-    rows.map(|row| (row.id, row.status)).collect()
+/// Containers of the state root, as the OCI runtime's commands name them.
+fn ids(root: PathBuf) -> Vec<(String, String)> {
+    let rows = Runtime::new(Settings { root, ..Settings::default() }).list();
+    rows.into_iter().flatten().flatten().map(|row| (row.id, row.status)).collect()
+}
+
+/// Containers from images. Asking makes no register where there is none.
+fn names(places: Places) -> Vec<(String, String)> {
+    if !places.data_root.join("containers").exists() {
+        return Vec::new();
+    }
+    let all = Register::open(places).and_then(|register| register.list());
+    let word = |container: &Container| container.status().map_or("", |status| status.state.word()).to_owned();
+    let containers = all.into_iter().flatten().flatten();
+    containers.map(|container| (container.name().to_owned(), word(&container))).collect()
 }
