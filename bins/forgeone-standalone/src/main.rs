@@ -8,7 +8,6 @@ mod asked;
 mod attached;
 mod commands;
 mod here;
-mod show;
 
 use forgeone_cli::tables::{IMAGE, OCI, STANDALONE};
 use forgeone_cli::{Command, Failure, Log, Misuse, Parsed, Values, help, help_of, output, parse, version};

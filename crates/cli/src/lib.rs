@@ -11,6 +11,7 @@ pub mod output;
 mod parse;
 mod report;
 pub mod settings;
+pub mod show;
 mod table;
 pub mod tables;
 mod values;

@@ -1,8 +1,8 @@
 //! `ps` and `inspect`.
 
 use crate::here::Here;
-use crate::show::{self, Format};
-use forgeone_cli::{Call, output, usage};
+use forgeone_cli::show::{self, Format};
+use forgeone_cli::{Call, human, output, usage};
 use forgeone_runtime::clock;
 use forgeone_runtime::monitor::{State, Status};
 use forgeone_runtime::registry::{Container, short};
@@ -118,7 +118,7 @@ fn labels(container: &Container) -> Value {
 fn told(status: &Status) -> String {
     let exit = status.exit.map_or("unknown".to_owned(), |exit| exit.to_string());
     let since =
-        |time: &Option<String>| time.as_deref().map_or("some time".to_owned(), |time| show::span(age(time)));
+        |time: &Option<String>| time.as_deref().map_or("some time".to_owned(), |time| span(age(time)));
     match status.state {
         State::Created => "Created".to_owned(),
         State::Running | State::Paused => {
@@ -137,7 +137,15 @@ fn told(status: &Status) -> String {
 }
 
 fn ago(time: &str) -> String {
-    format!("{} ago", show::span(age(time)))
+    format!("{} ago", span(age(time)))
+}
+
+/// How long something has been: `3 minutes`.
+fn span(time: Duration) -> String {
+    match time.as_secs() {
+        0 => "Less than a second".to_owned(),
+        seconds => human::span(seconds),
+    }
 }
 
 /// How long ago this was.

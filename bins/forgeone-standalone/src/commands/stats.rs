@@ -1,8 +1,8 @@
 //! `stats`: what containers use.
 
 use crate::here::Here;
-use crate::show::{self, Format};
 use forgeone_cli::human::{binary, size};
+use forgeone_cli::show::{self, Format};
 use forgeone_cli::{Call, output};
 use forgeone_config::Host;
 use forgeone_runtime::Result;

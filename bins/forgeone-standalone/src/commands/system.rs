@@ -2,62 +2,91 @@
 
 use super::stats::machine_memory;
 use crate::here::Here;
-use crate::show::{self, Format};
 use forgeone_cli::human::size;
+use forgeone_cli::show::{self, Format};
 use forgeone_cli::{Call, output, wants_json};
 use forgeone_runtime::monitor::State;
-use forgeone_runtime::registry::{Removal, Volumes};
+use forgeone_runtime::registry::{Places, Removal, Volumes, disk_usage};
 use forgeone_runtime::{Error, Kind, Result};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 pub(super) fn df(here: &Here, call: &Call) -> Result<u8> {
-    let format = if wants_json(call)? { Format::Json } else { Format::Table };
+    let format = Format::parse(call.flags.text("format")?)?;
     let places = here.register.places();
+    let images = images(places)?;
     let containers = here.all()?;
-    let active = containers.iter().filter(|container| super::is_active(container).unwrap_or(false)).count();
+    let (active, ended): (Vec<_>, Vec<_>) =
+        containers.iter().partition(|container| super::is_active(container).unwrap_or(true));
     let volumes = Volumes::of(places);
     let all = volumes.list()?;
-    let used =
-        all.iter().filter(|volume| volumes.users(&volume.name).is_ok_and(|users| !users.is_empty())).count();
-    let images = fs::read_dir(places.data_root.join("images/blobs/sha256")).map_or(0, Iterator::count);
-    let row = |kind: &str, count: usize, active: usize, directory: &str| {
-        let bytes = disk_usage(&places.data_root.join(directory));
-        let cells = vec![kind.to_owned(), count.to_string(), active.to_string(), size(bytes)];
-        (cells, json!({ "Type": kind, "Total": count, "Active": active, "Size": bytes }))
-    };
+    let (used, unused): (Vec<_>, Vec<_>) =
+        all.iter().partition(|volume| volumes.users(&volume.name).map_or(true, |users| !users.is_empty()));
     let rows = [
-        row("Image blobs", images, images, "images"),
-        row("Containers", containers.len(), active, "containers"),
-        row("Volumes", all.len(), used, "volumes"),
+        row("Images", images),
+        row(
+            "Containers",
+            Usage {
+                total: containers.len(),
+                active: active.len(),
+                size: disk_usage([places.data_root.join("containers")]),
+                reclaimable: disk_usage(ended.iter().map(|container| container.dir())),
+            },
+        ),
+        row(
+            "Volumes",
+            Usage {
+                total: all.len(),
+                active: used.len(),
+                size: disk_usage([places.data_root.join("volumes")]),
+                reclaimable: disk_usage(unused.iter().map(|volume| volumes.directory(&volume.name))),
+            },
+        ),
     ];
-    output::print(&show::rows(&format, &["TYPE", "TOTAL", "ACTIVE", "SIZE"], &rows)?)?;
+    let titles = ["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"];
+    output::print(&show::rows(&format, &titles, &rows)?)?;
     Ok(0)
 }
 
-/// What is on the disk below a directory, in bytes: links that are hard once, other file systems not at all.
-fn disk_usage(root: &Path) -> u64 {
-    let Ok(top) = fs::symlink_metadata(root) else { return 0 };
-    let (mut sum, mut seen, mut open) = (0, BTreeSet::new(), vec![root.to_owned()]);
-    while let Some(directory) = open.pop() {
-        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            let Ok(metadata) = entry.metadata() else { continue };
-            if metadata.dev() != top.dev()
-                || (metadata.nlink() > 1 && !metadata.is_dir() && !seen.insert(metadata.ino()))
-            {
-                continue;
-            }
-            sum += metadata.blocks() * 512;
-            if metadata.is_dir() {
-                open.push(entry.path());
-            }
-        }
+/// What there is of a kind.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Usage {
+    total: usize,
+    /// How many of them are used.
+    active: usize,
+    /// Bytes.
+    size: u64,
+    /// Bytes that what isn't used takes.
+    reclaimable: u64,
+}
+
+fn row(kind: &str, usage: Usage) -> (Vec<String>, Value) {
+    let Usage { total, active, size: bytes, reclaimable } = usage;
+    let share = reclaimable.saturating_mul(100).checked_div(bytes).unwrap_or(0).min(100);
+    let free = format!("{} ({share}%)", size(reclaimable));
+    let cells = vec![kind.to_owned(), total.to_string(), active.to_string(), size(bytes), free];
+    let value =
+        json!({ "Type": kind, "Total": total, "Active": active, "Size": bytes, "Reclaimable": reclaimable });
+    (cells, value)
+}
+
+/// Of images, which forgeone-image knows.
+fn images(places: &Places) -> Result<Usage> {
+    let failed = |e: &dyn std::fmt::Display| {
+        Error::new(Kind::System, format!("execute {}: {e}", places.image_helper.display()))
+    };
+    let mut command = Command::new(&places.image_helper);
+    command.arg("usage").arg("--data-root").arg(&places.data_root).stdin(Stdio::null());
+    let output = command.output().map_err(|e| failed(&e))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Error::new(Kind::System, said.trim().trim_start_matches("forgeone: ")));
     }
-    sum
+    serde_json::from_slice(&output.stdout).map_err(|e| failed(&e))
 }
 
 pub(super) fn info(here: &Here, call: &Call) -> Result<u8> {

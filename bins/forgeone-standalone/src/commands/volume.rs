@@ -1,8 +1,8 @@
 //! `volume`: named directories that outlive containers.
 
 use crate::here::Here;
-use crate::show;
-use forgeone_cli::{Call, output, usage, wants_json};
+use forgeone_cli::show::{self, Format};
+use forgeone_cli::{Call, output, usage};
 use forgeone_runtime::registry::{Volume, Volumes};
 use forgeone_runtime::{Error, Kind, Result};
 use serde_json::{Value, json};
@@ -39,13 +39,12 @@ fn create(volumes: &Volumes, call: &Call) -> Result<()> {
 }
 
 fn list(volumes: &Volumes, call: &Call) -> Result<()> {
-    let json = wants_json(call)?;
+    let format = Format::parse(call.flags.text("format")?)?;
     let all = volumes.list()?;
     if call.flags.switch("quiet") {
         let names: String = all.iter().map(|volume| format!("{}\n", volume.name)).collect();
         return output::print(&names);
     }
-    let format = if json { show::Format::Json } else { show::Format::Table };
     let row = |volume: &Volume| (vec![volume.driver.clone(), volume.name.clone()], shown(volumes, volume));
     let rows: Vec<_> = all.iter().map(row).collect();
     output::print(&show::rows(&format, &["DRIVER", "VOLUME NAME"], &rows)?)

@@ -1,6 +1,6 @@
 //! The commands of `forgeone-image`: images and configurations.
 
-use super::{FORMAT, GLOBAL};
+use super::{GLOBAL, TEMPLATE};
 use crate::table::{Command, Flag, Program, plain, switch, value};
 
 /// The command line of the program for images.
@@ -68,7 +68,7 @@ const SAVE: Command = Command {
 };
 
 const IMAGES: Command =
-    Command { flags: &[FORMAT, QUIET], ..plain("images", "list the images of this machine") };
+    Command { flags: &[TEMPLATE, QUIET], ..plain("images", "list the images of this machine") };
 
 const TAG: Command =
     Command { words: &["<image>", "<name>"], ..plain("tag", "give an image a further name") };
@@ -85,11 +85,12 @@ with its last name the image. What a container is made of stays for it.",
 const IMAGE_GROUP: &[Command] = &[
     Command {
         words: &["<image>"],
-        flags: &[FORMAT, switch("no-trunc", None, "whole commands and comments")],
+        flags: &[TEMPLATE, switch("no-trunc", None, "whole commands and comments")],
         ..plain("image history", "show how an image was made")
     },
     Command {
         words: &["<image>", "[images...]"],
+        flags: &[TEMPLATE],
         ..plain("image inspect", "show all that is known of images, as JSON")
     },
     Command { name: "image load", ..LOAD },
@@ -161,8 +162,8 @@ the image's id.
     },
 ];
 
-/// What other programs have `forgeone-image` do for a container whose directory they know. It is in no help: people ask
-/// those.
+/// What other programs have `forgeone-image` do, most of it for a container whose directory they know. It is in no help:
+/// people ask those.
 pub const IMAGE_FOR_CONTAINERS: Program = Program {
     commands: &[
         Command {
@@ -190,6 +191,7 @@ pub const IMAGE_FOR_CONTAINERS: Program = Program {
             words: &["<directory>", "[directories...]"],
             ..plain("discard", "remove directories of containers, whoever their files belong to")
         },
+        plain("usage", "what images take, as JSON"),
         Command { flags: &[CONTAINER], ..plain("diff", "what a container has added, changed and removed") },
         Command {
             words: &["[name]"],

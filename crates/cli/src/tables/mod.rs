@@ -35,6 +35,9 @@ pub(crate) const GLOBAL: &[Flag] = &[
 
 const FORMAT: Flag = value("format", Some('f'), "FORMAT", "table or json (table)");
 
+/// Of what has fields that can be asked for.
+const TEMPLATE: Flag = value("format", Some('f'), "FORMAT", "table, json, or a template such as {{.ID}}");
+
 /// What the program for images can, for those who hand on to it.
 pub const IMAGE_NAMES: &[&str] = &names::<{ IMAGE.commands.len() }>(IMAGE.commands);
 

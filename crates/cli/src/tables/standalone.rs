@@ -4,7 +4,7 @@
 
 use super::image::{ARCHIVE, AUTHOR, CHANGE, MESSAGE};
 use super::oci::UPDATE_FLAGS;
-use super::{FORMAT, GLOBAL};
+use super::{FORMAT, GLOBAL, TEMPLATE};
 use crate::table::{Command, Flag, Program, plain, switch, value};
 
 /// The standalone command line.
@@ -27,7 +27,6 @@ const TIME: Flag =
     value("time", Some('t'), "SECONDS", "how long it may take to end (10) before it is killed");
 const ALL: Flag = switch("all", Some('a'), "all containers");
 const FORCE: Flag = switch("force", Some('f'), "don't ask");
-const TEMPLATE: Flag = value("format", Some('f'), "FORMAT", "table, json, or a template such as {{.Id}}");
 
 const RUN_TEXT: &str = "\
 <image> is a name of a registry, an id, oci:PATH, oci-archive:PATH, docker-archive:PATH,
@@ -326,7 +325,7 @@ One of the two is CONTAINER:PATH; - is a tar archive on standard input or output
                 ],
                 ..plain("volume create", "make a volume")
             },
-            Command { flags: &[QUIET, FORMAT], ..plain("volume ls", "list volumes") },
+            Command { flags: &[QUIET, TEMPLATE], ..plain("volume ls", "list volumes") },
             Command {
                 words: &["<volume>", "[volumes...]"],
                 ..plain("volume inspect", "show volumes as JSON")
@@ -344,7 +343,7 @@ One of the two is CONTAINER:PATH; - is a tar archive on standard input or output
         words: &["<command>", "[arguments...]"],
         group: &[
             Command {
-                flags: &[FORMAT],
+                flags: &[TEMPLATE],
                 ..plain("system df", "show what images, containers and volumes take")
             },
             Command {

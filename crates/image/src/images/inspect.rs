@@ -4,7 +4,8 @@ use super::{list, store};
 use crate::config::print;
 use crate::failure::Failure;
 use crate::store::{Image, Store};
-use forgeone_cli::{Call, Values, human, wants_json};
+use forgeone_cli::show::{self, Format};
+use forgeone_cli::{Call, Values, human};
 use forgeone_distribution::Reference;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -31,11 +32,18 @@ struct Step {
 }
 
 pub(super) fn inspect(call: &Call, global: &Values) -> Result<(), Failure> {
+    let format = Format::parse(call.flags.text("format")?)?;
     let store = store(global)?;
     let shown = |word| shown(&store, &store.find(word)?);
     let images: Vec<Value> = call.texts()?.into_iter().map(shown).collect::<Result<_, _>>()?;
-    let text = serde_json::to_string_pretty(&images).map_err(Failure::new)?;
-    print(&(text + "\n"))
+    print(&match format {
+        Format::Table => show::pretty(&Value::Array(images))?,
+        format => show::rows(
+            &format,
+            &[],
+            &images.into_iter().map(|image| (Vec::new(), image)).collect::<Vec<_>>(),
+        )?,
+    })
 }
 
 /// All that is known of an image.
@@ -75,28 +83,23 @@ fn shown(store: &Store, image: &Image) -> Result<Value, Failure> {
 }
 
 pub(super) fn history(call: &Call, global: &Values) -> Result<(), Failure> {
-    let json = wants_json(call)?;
+    let format = Format::parse(call.flags.text("format")?)?;
     let store = store(global)?;
     let image = store.find(call.text(0)?)?;
-    let rows = steps(&store, &image)?;
-    if json {
-        let row = |(step, size): &(Step, u64)| json!({ "Created": step.created, "CreatedBy": step.created_by, "Size": size, "Comment": step.comment });
-        let rows: Vec<Value> = rows.iter().map(row).collect();
-        let text = serde_json::to_string_pretty(&rows).map_err(Failure::new)?;
-        return print(&(text + "\n"));
-    }
     let whole = call.flags.switch("no-trunc");
-    let line = |(step, size): &(Step, u64)| {
+    let row = |(step, size): &(Step, u64)| {
         let by = step.created_by.as_deref().unwrap_or_default();
-        [
+        let cells = vec![
             list::told(step.created.as_deref()),
             line(by, whole),
             human::size(*size),
             line(step.comment.as_deref().unwrap_or_default(), whole),
-        ]
+        ];
+        let value = json!({ "Created": step.created, "CreatedBy": step.created_by, "Size": size, "Comment": step.comment });
+        (cells, value)
     };
-    let head = ["CREATED", "CREATED BY", "SIZE", "COMMENT"].map(str::to_owned);
-    print(&list::columns(std::iter::once(head).chain(rows.iter().map(line)).collect()))
+    let rows: Vec<_> = steps(&store, &image)?.iter().map(row).collect();
+    print(&show::rows(&format, &["CREATED", "CREATED BY", "SIZE", "COMMENT"], &rows)?)
 }
 
 /// The steps that made an image, the last first, each with what its layer takes, in bytes.

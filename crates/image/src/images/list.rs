@@ -4,18 +4,16 @@ use crate::failure::Failure;
 use crate::image::Config;
 use crate::store::{Image, Store};
 use forgeone_cli::human::{size, span};
+use forgeone_cli::show::{self, Format};
 use forgeone_distribution::{Reference, calendar};
-use serde::Serialize;
+use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How many digits of an id are shown.
 const SHORT: usize = 12;
 
-/// A line, with the names that Docker's and Podman's JSON have.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Row {
-    #[serde(rename = "ID")]
+/// An image, as it is shown.
+pub(super) struct Shown {
     id: String,
     repository: String,
     tag: String,
@@ -26,12 +24,12 @@ pub(super) struct Row {
     size: u64,
 }
 
-pub(super) fn rows(store: &Store) -> Result<Vec<Row>, Failure> {
-    let row = |image: Image| {
+pub(super) fn images(store: &Store) -> Result<Vec<Shown>, Failure> {
+    let shown = |image: Image| {
         let (_, config) = store.manifest(&image)?;
         let created = Config::parse(&store.document(&config.digest)?)?.created;
         let none = || "<none>".to_owned();
-        Ok(Row {
+        Ok(Shown {
             id: config.digest.to_string(),
             repository: image.name.as_ref().map_or_else(none, |name| name.repository().to_string()),
             tag: image.name.as_ref().and_then(Reference::tag).map_or_else(none, str::to_owned),
@@ -40,7 +38,7 @@ pub(super) fn rows(store: &Store) -> Result<Vec<Row>, Failure> {
             size: image.unpacked(),
         })
     };
-    store.images()?.into_iter().map(row).collect()
+    store.images()?.into_iter().map(shown).collect()
 }
 
 /// What an image is called.
@@ -49,36 +47,31 @@ pub(super) fn called(image: &Image) -> String {
 }
 
 /// The ids, each once.
-pub(super) fn ids(rows: &[Row]) -> String {
-    let mut ids: Vec<&str> = rows.iter().map(Row::short).collect();
+pub(super) fn ids(images: &[Shown]) -> String {
+    let mut ids: Vec<&str> = images.iter().map(Shown::short).collect();
     ids.sort_unstable();
     ids.dedup();
     ids.iter().map(|id| format!("{id}\n")).collect()
 }
 
-pub(super) fn json(rows: &[Row]) -> Result<String, Failure> {
-    let text = serde_json::to_string_pretty(rows);
-    text.map(|text| text + "\n").map_err(Failure::new)
-}
-
-pub(super) fn table(rows: &[Row]) -> String {
-    let head = ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"].map(str::to_owned);
-    let line = |row: &Row| {
-        let ago = told(row.created.as_deref());
-        [row.repository.clone(), row.tag.clone(), row.short().to_owned(), ago, size(row.size)]
+/// All of them, with the names that Docker's and Podman's JSON and templates have.
+pub(super) fn shown(images: &[Shown], format: &Format) -> Result<String, Failure> {
+    let row = |image: &Shown| {
+        let since = told(image.created.as_deref());
+        let Shown { id, repository, tag, digest, created, size: bytes } = image;
+        let cells = [repository, tag, image.short(), &since, &size(*bytes)].map(str::to_owned);
+        let mut value = json!({
+            "Id": id, "ID": image.short(), "Repository": repository, "Tag": tag, "Digest": digest, "Created": created,
+            "CreatedAt": created, "CreatedSince": since, "Size": bytes,
+        });
+        if matches!(format, Format::Template(_)) {
+            // As people read it: programs read JSON.
+            value["Size"] = size(*bytes).into();
+        }
+        (cells.to_vec(), value)
     };
-    columns(std::iter::once(head).chain(rows.iter().map(line)).collect())
-}
-
-/// Lines with columns as wide as they have to be.
-pub(super) fn columns<const N: usize>(lines: Vec<[String; N]>) -> String {
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
-    let shown = |line: &[String; N]| {
-        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}   "));
-        cells.collect::<String>().trim_end().to_owned() + "\n"
-    };
-    lines.iter().map(shown).collect()
+    let rows: Vec<_> = images.iter().map(row).collect();
+    Ok(show::rows(format, &["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"], &rows)?)
 }
 
 /// How long ago a time was.
@@ -87,7 +80,7 @@ pub(super) fn told(time: Option<&str>) -> String {
     time.and_then(seconds).map_or_else(|| "N/A".to_owned(), |then| ago(now - then))
 }
 
-impl Row {
+impl Shown {
     fn short(&self) -> &str {
         let hex = self.id.strip_prefix("sha256:").unwrap_or(&self.id);
         &hex[..hex.len().min(SHORT)]

@@ -15,7 +15,8 @@ use crate::load;
 use crate::namespace;
 use crate::store::Store;
 use forgeone_cli::settings::{Surroundings, data_root};
-use forgeone_cli::{Call, Values, wants_json};
+use forgeone_cli::show::Format;
+use forgeone_cli::{Call, Values};
 use forgeone_runtime::lifecycle::in_user_namespace;
 use std::path::PathBuf;
 
@@ -48,14 +49,19 @@ pub(crate) fn run(call: &Call, global: &Values) -> Result<u8, Failure> {
 }
 
 fn images(call: &Call, global: &Values) -> Result<(), Failure> {
-    let json = wants_json(call)?;
+    let format = Format::parse(call.flags.text("format")?)?;
     let store = store(global)?;
-    let rows = list::rows(&store)?;
-    print(&match (call.flags.switch("quiet"), json) {
-        (true, _) => list::ids(&rows),
-        (false, true) => list::json(&rows)?,
-        (false, false) => list::table(&rows),
+    let images = list::images(&store)?;
+    print(&match call.flags.switch("quiet") {
+        true => list::ids(&images),
+        false => list::shown(&images, &format)?,
     })
+}
+
+/// What images take, for `system df`: what `image prune --all` would leave is what containers have.
+pub(crate) fn usage(global: &Values) -> Result<(), Failure> {
+    let usage = store(global)?.usage()?;
+    print(&(serde_json::to_string(&usage).map_err(Failure::new)? + "\n"))
 }
 
 fn load(call: &Call, global: &Values) -> Result<(), Failure> {

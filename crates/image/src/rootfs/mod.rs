@@ -13,7 +13,7 @@ mod image;
 mod kind;
 
 use crate::failure::Failure;
-use crate::images::store;
+use crate::images::{self, store};
 use crate::load;
 use crate::store::{Image, Store};
 use forgeone_cli::{Call, Values};
@@ -32,6 +32,7 @@ pub(crate) fn run(call: &Call, global: &Values) -> Result<u8, Failure> {
     let done = match call.command.name {
         "rootfs" => answer(call, global),
         "discard" => discard(call),
+        "usage" => images::usage(global),
         _ => crate::container::run(call, global),
     };
     match done {

@@ -1,13 +1,16 @@
 //! What is needed stays, the rest is removed: blobs and layers that no image has, no container is made of, and no pull that
 //! was begun goes on with.
 
-use super::{Store, discard};
+use super::{Image, Store, discard};
 use crate::failure::Failure;
 use crate::image::Config;
 use forgeone_distribution::{Content, Digest};
+use forgeone_runtime::registry::disk_usage;
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::fs;
+use std::path::PathBuf;
 
 impl Store {
     /// Removes every blob and layer that nobody needs, with `pulls` also what the next pull would go on with; how many
@@ -29,9 +32,31 @@ impl Store {
         let _ = self.lock.lock_shared();
     }
 
-    fn collect_locked(&self, pulls: bool) -> Result<u64, Failure> {
+    /// What all of it takes, and what nobody needs but for its name.
+    pub(crate) fn usage(&self) -> Result<Usage, Failure> {
+        let ids = |images: Vec<Image>| {
+            images.iter().map(|image| self.id(image)).collect::<Result<BTreeSet<_>, _>>()
+        };
+        let held = self.held()?;
+        let images = self.images()?;
+        let is_held =
+            |image: &&Image| held.iter().any(|held| held.image.as_ref() == Some(&image.manifest.digest));
+        let active = ids(images.iter().filter(is_held).cloned().collect())?.len();
+        let needed = self.needed(false)?;
+        let others = ["blobs/sha256", "layers"].map(|directory| self.others(directory, needed.of(directory)));
+        let others = others.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+        Ok(Usage {
+            total: ids(images)?.len(),
+            active,
+            size: disk_usage([&self.path]),
+            reclaimable: disk_usage(others),
+        })
+    }
+
+    /// What somebody needs: a container, a pull that goes on, and with `named` an image's name.
+    fn needed(&self, named: bool) -> Result<Needed, Failure> {
         let mut needed = Needed::default();
-        for image in self.images()? {
+        for image in self.images()?.iter().filter(|_| named) {
             needed.manifest(self, &image.manifest.digest)?;
         }
         for held in self.held()? {
@@ -41,41 +66,54 @@ impl Store {
                 let _ = needed.manifest(self, &manifest);
             }
         }
-        if pulls {
-            self.collect_begun(|_| false, true)?;
-        }
         for manifest in self.claims()? {
             needed.blobs.insert(Digest::of(&manifest).hex().to_owned());
             // What isn't there yet names nothing.
             let _ = needed.named(self, &manifest);
         }
+        Ok(needed)
+    }
+
+    fn collect_locked(&self, pulls: bool) -> Result<u64, Failure> {
+        if pulls {
+            self.collect_begun(|_| false, true)?;
+        }
+        let needed = self.needed(true)?;
         self.collect_begun(|blob| needed.blobs.contains(blob), false)?;
         let mut freed = 0;
-        for (directory, kept) in [("blobs/sha256", needed.blobs), ("layers", needed.layers)] {
-            freed += self.remove_others(directory, &kept)?;
+        for directory in ["blobs/sha256", "layers"] {
+            for path in self.others(directory, needed.of(directory))? {
+                freed += disk_usage([&path]);
+                discard(&path);
+            }
         }
         self.forget_archives();
         Ok(freed)
     }
 
-    fn remove_others(&self, directory: &str, kept: &BTreeSet<String>) -> Result<u64, Failure> {
+    /// What a directory has but for these names.
+    fn others(&self, directory: &str, kept: &BTreeSet<String>) -> Result<Vec<PathBuf>, Failure> {
         let path = self.path.join(directory);
         let entries =
             fs::read_dir(&path).map_err(|e| Failure::new(format_args!("store {}: {e}", path.display())))?;
-        let mut freed = 0;
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let name = name.to_str().unwrap_or_default();
-            if kept.contains(name) {
-                continue;
-            }
-            let unpacked = format!("sha256:{name}").parse().ok().and_then(|diff_id| self.unpacked(&diff_id));
-            let size = || entry.metadata().ok().filter(|found| found.is_file()).map(|found| found.len());
-            freed += unpacked.filter(|_| directory == "layers").or_else(size).unwrap_or(0);
-            discard(&entry.path());
-        }
-        Ok(freed)
+        let other =
+            |entry: &fs::DirEntry| !entry.file_name().to_str().is_some_and(|name| kept.contains(name));
+        Ok(entries.flatten().filter(other).map(|entry| entry.path()).collect())
     }
+}
+
+/// What images take.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Usage {
+    /// How many there are, by their ids.
+    total: usize,
+    /// How many of them containers are made of.
+    active: usize,
+    /// All that is in the store, in bytes.
+    size: u64,
+    /// What of it would go with the images that no container has.
+    reclaimable: u64,
 }
 
 /// What is needed, by its digests' digits.
@@ -86,6 +124,11 @@ struct Needed {
 }
 
 impl Needed {
+    /// What of a directory of the store is needed.
+    fn of(&self, directory: &str) -> &BTreeSet<String> {
+        if directory == "layers" { &self.layers } else { &self.blobs }
+    }
+
     /// A manifest of the store, and what it names.
     fn manifest(&mut self, store: &Store, digest: &Digest) -> Result<(), Failure> {
         self.blobs.insert(digest.hex().to_owned());

@@ -23,8 +23,8 @@ fn an_image_is_the_same_from_a_directory_an_archive_and_standard_input() {
         place.ok(&["load", "-q", "-i", "oci"]);
         assert_eq!(place.stored(), stored[0]);
         let table = place.ok(&["images"]);
-        assert!(table.starts_with("REPOSITORY              TAG   IMAGE ID       CREATED"), "{table}");
-        assert!(table.contains("docker.io/library/web   1     "), "{table}");
+        assert!(table.starts_with("REPOSITORY             TAG  IMAGE ID      CREATED"), "{table}");
+        assert!(table.contains("docker.io/library/web  1    "), "{table}");
         // Layers are what the image's builder had.
         let one = place.sh("find data/images/layers -path '*etc/file' | sed s,/etc/file,,");
         let one = one.trim();
@@ -36,6 +36,33 @@ fn an_image_is_the_same_from_a_directory_an_archive_and_standard_input() {
         place.sh("rm -rf data");
     }
     assert!(stored.iter().all(|files| files == &stored[0]), "{stored:?}");
+}
+
+#[test]
+fn images_are_shown_by_templates() {
+    let Some(place) = Place::new() else { return };
+    place.ok(&["load", "oci"]);
+    let shown = |words: &[&str], format: &str| place.ok(&[words, &["--format", format]].concat());
+    assert_eq!(shown(&["images"], "{{.Repository}}:{{.Tag}}\\t{{.Size}}"), "docker.io/library/web:1\t13B\n");
+    let id = place.ok(&["images", "-q"]);
+    assert_eq!(shown(&["image", "ls"], "{{.ID}}"), id);
+    let whole = shown(&["images"], "{{.Id}}");
+    assert!(whole.starts_with(&format!("sha256:{}", id.trim())) && whole.len() == 72, "{whole}");
+    assert_eq!(
+        shown(&["image", "inspect", "web:1"], "{{.Id}} {{json .RootFS.Type}}"),
+        format!("{} \"layers\"\n", whole.trim())
+    );
+    let sizes = shown(&["image", "history", "web:1"], "{{.Size}}");
+    assert_eq!(sizes.lines().map(|size| size.parse::<u64>().unwrap()).sum::<u64>(), 13);
+    let json: Value = serde_json::from_str(&shown(&["images"], "json")).unwrap();
+    assert_eq!((&json[0]["Size"], &json[0]["Tag"]), (&json!(13), &json!("1")));
+    let error = place.fails(&["images", "--format", "{{.Nothing}}"]);
+    assert!(error.starts_with("images: option --format: there is no Nothing; there are Id, ID,"), "{error}");
+    let error = place.fails(&["images", "--format", "yaml"]);
+    assert!(
+        error.ends_with("option --format is table, json or a template such as {{.Id}}, not \"yaml\""),
+        "{error}"
+    );
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod remove;
 pub mod rootfs;
 mod spec;
 mod tree;
+mod usage;
 mod volumes;
 mod words;
 
@@ -34,6 +35,7 @@ pub use places::Places;
 pub use record::{AnonymousVolume, Record};
 pub use register::Register;
 pub use spec::user::{User, resolve as resolve_user};
+pub use usage::disk_usage;
 pub use volumes::{Volume, Volumes};
 
 use crate::error::Result;

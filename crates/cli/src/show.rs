@@ -1,21 +1,26 @@
-//! How containers are shown: tables, JSON, templates; times and sizes as people read them.
+//! How containers and images are shown: tables, JSON, templates.
 
-use forgeone_cli::{human, usage};
+use crate::parse::usage;
 use forgeone_runtime::{Error, Kind, Result};
 use serde_json::Value;
-use std::time::Duration;
 
 /// What `--format` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+pub enum Format {
+    /// Columns.
     Table,
+    /// JSON.
     Json,
+    /// Fields, and text between them.
     Template(Template),
 }
 
 impl Format {
     /// `table`, `json`, or text with `{{.Field}}` in it.
-    pub(crate) fn parse(text: Option<&str>) -> Result<Self> {
+    ///
+    /// # Errors
+    /// What is none of these, or a template that can't be read.
+    pub fn parse(text: Option<&str>) -> Result<Self> {
         match text {
             None | Some("table") => Ok(Self::Table),
             Some("json") => Ok(Self::Json),
@@ -29,7 +34,7 @@ impl Format {
 
 /// Text with fields in it, as Go's templates write them: `{{.Id}}`, `{{.State.Status}}`, `{{json .Config}}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Template {
+pub struct Template {
     pieces: Vec<Piece>,
 }
 
@@ -64,7 +69,10 @@ impl Template {
     }
 
     /// The text for a value.
-    pub(crate) fn render(&self, value: &Value) -> Result<String> {
+    ///
+    /// # Errors
+    /// A field that isn't there.
+    pub fn render(&self, value: &Value) -> Result<String> {
         let mut out = String::new();
         for piece in &self.pieces {
             match piece {
@@ -88,8 +96,8 @@ fn lookup<'a>(value: &'a Value, path: &[String]) -> Result<&'a Value> {
     for name in path {
         at = match at {
             Value::Object(map) => {
-                let found =
-                    map.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+                let alike = || map.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+                let found = map.get(name).or_else(|| alike().map(|(_, value)| value));
                 found.ok_or_else(|| {
                     let known = map.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
                     usage(format!("option --format: there is no {name}; there are {known}"))
@@ -102,7 +110,10 @@ fn lookup<'a>(value: &'a Value, path: &[String]) -> Result<&'a Value> {
 }
 
 /// Several values in one of the formats; the table's rows have its titles first.
-pub(crate) fn rows(format: &Format, titles: &[&str], rows: &[(Vec<String>, Value)]) -> Result<String> {
+///
+/// # Errors
+/// A field that a value hasn't.
+pub fn rows(format: &Format, titles: &[&str], rows: &[(Vec<String>, Value)]) -> Result<String> {
     match format {
         Format::Table => {
             let titles = titles.iter().map(|title| (*title).to_owned()).collect();
@@ -118,7 +129,10 @@ pub(crate) fn rows(format: &Format, titles: &[&str], rows: &[(Vec<String>, Value
 }
 
 /// JSON on several lines.
-pub(crate) fn pretty(value: &Value) -> Result<String> {
+///
+/// # Errors
+/// None that a value can have.
+pub fn pretty(value: &Value) -> Result<String> {
     let text = serde_json::to_string_pretty(value);
     text.map(|text| text + "\n").map_err(|e| Error::new(Kind::System, format!("write JSON: {e}")))
 }
@@ -144,14 +158,6 @@ fn table(rows: &[Vec<String>]) -> String {
     out
 }
 
-/// How long something has been: `3 minutes`.
-pub(crate) fn span(time: Duration) -> String {
-    match time.as_secs() {
-        0 => "Less than a second".to_owned(),
-        seconds => human::span(seconds),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -160,40 +166,22 @@ mod tests {
 
     #[test]
     fn templates_show_fields() {
-        let value = json!({ "Id": "abc", "State": { "Pid": 7, "Error": null }, "Names": ["web"] });
+        let value = json!({ "Id": "abc", "ID": "a", "State": { "Pid": 7, "Error": null }, "Names": ["web"] });
         let render = |text: &str| match Format::parse(Some(text)).unwrap() {
             Format::Template(template) => template.render(&value).map_err(|e| e.to_string()),
             _ => panic!("{text}"),
         };
         assert_eq!(render("{{.Id}}\\t{{ .State.Pid }}{{.State.Error}}").unwrap(), "abc\t7");
+        // The very name before one that differs by its letters' case.
+        assert_eq!(render("{{.ID}} {{.Id}} {{.id}}").unwrap(), "a abc abc");
         assert_eq!(render("{{json .Names}} {{json .State}}").unwrap(), r#"["web"] {"Pid":7,"Error":null}"#);
         assert_eq!(
             render("{{.Nothing}}").unwrap_err(),
-            "option --format: there is no Nothing; there are Id, State, Names"
+            "option --format: there is no Nothing; there are Id, ID, State, Names"
         );
         for wrong in ["{{.Id", "{{Id}}", "{{range .Names}}"] {
             assert!(Format::parse(Some(wrong)).is_err(), "{wrong}");
         }
         assert!(Format::parse(Some("xml")).is_err());
-    }
-
-    #[test]
-    fn times_and_sizes_are_as_people_say_them() {
-        let table = [
-            (0, "Less than a second"),
-            (1, "1 second"),
-            (59, "59 seconds"),
-            (60, "1 minute"),
-            (7200, "2 hours"),
-            (86400 * 8, "1 week"),
-        ];
-        for (seconds, text) in table {
-            assert_eq!(span(Duration::from_secs(seconds)), text);
-        }
-        for (bytes, text) in
-            [(0, "0B"), (999, "999B"), (1500, "1.50kB"), (12_345_678, "12.3MB"), (5_000_000_000, "5.00GB")]
-        {
-            assert_eq!(human::size(bytes), text);
-        }
     }
 }
