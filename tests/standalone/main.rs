@@ -11,5 +11,6 @@ mod kit;
 mod life;
 mod running;
 mod seed;
+mod storage;
 mod terminal;
 mod user;

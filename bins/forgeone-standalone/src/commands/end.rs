@@ -5,7 +5,7 @@ use forgeone_cli::{Call, output, usage};
 use forgeone_runtime::lifecycle::Runtime;
 use forgeone_runtime::monitor::{Client, Status};
 use forgeone_runtime::registry::{Container, Removal};
-use forgeone_runtime::{Error, Result};
+use forgeone_runtime::{Error, Kind, Result};
 use forgeone_sys::signal::signal_number;
 use std::time::Duration;
 
@@ -32,15 +32,27 @@ pub(super) fn restart(here: &Here, call: &Call) -> Result<u8> {
 
 pub(super) fn rm(here: &Here, call: &Call) -> Result<u8> {
     let force = call.flags.switch("force");
-    let (words, containers) = chosen(here, call, |_| Ok(true))?;
-    told(words.into_iter().zip(containers).map(|(word, container)| {
+    let is_damaged = |word: &&str| here.register.find(word).is_err_and(|e| e.kind() == Kind::Damaged);
+    let (damaged, whole): (Vec<&str>, Vec<&str>) =
+        call.texts()?.into_iter().partition(|word| force && is_damaged(word));
+    let (words, containers) = match damaged.is_empty() || call.flags.switch("all") {
+        true => chosen(here, call, |_| Ok(true))?,
+        false => (whole.iter().map(|word| (*word).to_owned()).collect(), here.find_all(&whole)?),
+    };
+    let gone = damaged.into_iter().map(|word| {
+        if let Some(error) = here.register.remove_damaged(word)? {
+            here.log.warn(&format!("{error}; it was removed, and nothing else was known of it"));
+        }
+        Ok(word.to_owned())
+    });
+    told(gone.chain(words.into_iter().zip(containers).map(|(word, container)| {
         if force {
             // Killed, and its monitor gone, before what it has is removed.
             stop_one(&container, signal_number("KILL"), Some(Duration::ZERO))?;
         }
         container.remove(Removal { force })?;
         Ok(word)
-    }))
+    })))
 }
 
 pub(super) fn kill(here: &Here, call: &Call) -> Result<u8> {

@@ -83,7 +83,7 @@ impl Container {
 
     /// The door's settings for it.
     pub fn settings(&self) -> Settings {
-        Settings { root: self.places.state_root.clone(), systemd_cgroup: false, rootless: None }
+        settings(&self.places)
     }
 
     /// How it fares.
@@ -143,6 +143,11 @@ impl Container {
     pub fn remove(self, how: Removal) -> Result<()> {
         remove::remove(&self, how)
     }
+}
+
+/// The door's settings for containers of these places.
+pub(super) fn settings(places: &Places) -> Settings {
+    Settings { root: places.state_root.clone(), systemd_cgroup: false, rootless: None }
 }
 
 impl Record {

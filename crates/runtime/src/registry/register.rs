@@ -104,20 +104,62 @@ impl Register {
         {
             return Ok(container);
         }
-        let begins: Vec<String> = self.ids()?.into_iter().filter(|id| id.starts_with(word)).collect();
-        let exact = begins.iter().position(|id| id == word);
-        let found = match (exact, begins.as_slice()) {
-            (Some(at), _) => self.container(&begins[at])?,
-            (None, [id]) => self.container(id)?,
-            (None, []) => None,
-            (None, several) => {
-                let ids: Vec<&str> = several.iter().take(4).map(|id| short(id)).collect();
-                let message =
-                    format!("{word:?} begins {} ids ({}, …); give more of it", several.len(), ids.join(", "));
-                return Err(Error::new(Kind::Usage, message));
-            }
+        let found = match self.begun(word)? {
+            Some(id) => self.container(&id)?,
+            None => None,
         };
         found.ok_or_else(|| self.nothing(word))
+    }
+
+    /// The id that a word is, or alone begins so.
+    fn begun(&self, word: &str) -> Result<Option<String>> {
+        let mut begins: Vec<String> = self.ids()?.into_iter().filter(|id| id.starts_with(word)).collect();
+        if let Some(at) = begins.iter().position(|id| id == word) {
+            return Ok(Some(begins.swap_remove(at)));
+        }
+        if begins.len() < 2 {
+            return Ok(begins.pop());
+        }
+        let ids: Vec<&str> = begins.iter().take(4).map(|id| short(id)).collect();
+        let message =
+            format!("{word:?} begins {} ids ({}, …); give more of it", begins.len(), ids.join(", "));
+        Err(Error::new(Kind::Usage, message))
+    }
+
+    /// Removes a container whose `container.json` can't be read, with what is known by its id alone: what runs under it, its
+    /// names, its directory. What is wrong with it; `None` if nothing is, or no such container is there.
+    ///
+    /// # Errors
+    /// What couldn't be removed.
+    pub fn remove_damaged(&self, word: &str) -> Result<Option<Error>> {
+        let named = self.names.id(word).ok().flatten();
+        let id = match named.filter(|id| self.is_whole(id)) {
+            Some(id) => id,
+            None if word.is_empty() || word.contains(['/', '\0']) => return Ok(None),
+            None => match self.begun(word)? {
+                Some(id) => id,
+                None => return Ok(None),
+            },
+        };
+        let Some(dir) = self.directory(&id)? else { return Ok(None) };
+        match Record::read(&dir, &id) {
+            Err(damaged) if damaged.kind() == Kind::Damaged => {
+                remove::damaged(self, &id, &dir)?;
+                Ok(Some(damaged))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Takes all names of a container away.
+    pub(super) fn unname_all(&self, id: &str) -> Result<()> {
+        let _lock = self.lock()?;
+        for name in self.names.all()? {
+            if self.names.id(&name)?.is_some_and(|owner| owner == id) {
+                self.names.take(&name)?;
+            }
+        }
+        Ok(())
     }
 
     /// All containers, the newest first; one that can't be read is an error among them.

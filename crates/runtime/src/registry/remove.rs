@@ -1,6 +1,6 @@
 //! Removing containers: container.json first, so that what is left of one is never taken for a container.
 
-use super::container::{Container, Removal};
+use super::container::{Container, Removal, settings};
 use super::names::short;
 use super::places::Places;
 use super::prepare::{SECRETS, SHM};
@@ -11,9 +11,10 @@ use super::volumes::Volumes;
 use crate::client::Client;
 use crate::error::{During, Error, Kind, Result};
 use crate::lifecycle::{Runtime, Status};
-use forgeone_sys::Errno;
+use crate::monitor;
 use forgeone_sys::fs::{self, AtFlags};
 use forgeone_sys::process;
+use forgeone_sys::{Errno, OwnedFd};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -47,6 +48,26 @@ pub(super) fn remove(container: &Container, how: Removal) -> Result<()> {
     errors.extend(container.record().anonymous_volumes.iter().filter_map(|v| volumes.discard(&v.name).err()));
     errors.extend(register.unname(container.name(), id).err());
     errors.extend(directory(container.places(), id).err());
+    Error::all(errors).map_or(Ok(()), Err)
+}
+
+/// Removes a container of which nothing but the id is known. A monitor of it that lives is told to kill it first.
+pub(super) fn damaged(register: &Register, id: &str, dir: &OwnedFd) -> Result<()> {
+    let places = register.places();
+    if let Some(mut monitor) = monitor::Client::connect(&places.container(id))? {
+        let kill = forgeone_sys::signal::signal_number("KILL");
+        monitor.stop(kill, Some(std::time::Duration::ZERO))?;
+    }
+    fs::flock_exclusive(dir)?;
+    if places.state_root.join(id).exists() {
+        Client::new(places.door.clone(), settings(places)).delete(id, true)?;
+    }
+    let mut errors = Vec::new();
+    match fs::unlinkat(dir, record::FILE, AtFlags::empty()) {
+        Err(e) if e.errno() != Errno::NOENT => errors.push(Error::from(e).during(record::FILE)),
+        _ => errors.extend(register.unname_all(id).err()),
+    }
+    errors.extend(directory(places, id).err());
     Error::all(errors).map_or(Ok(()), Err)
 }
 
