@@ -95,9 +95,9 @@ pub use loader::{load_encrypted_config_from_file, load_encrypted_document_from_f
 pub use merge::merge_configs;
 pub use migrate::{migrate_text, Migration};
 pub use model::{
-    BlkioConfig, ContainerConfig, ContainerConfigBuilder, Device, DeviceRate, ExecMode, HealthCheck, Logging,
-    Mount, MountType, NetworkConfig, NetworkMode, Period, PortMapping, PortProtocol, PullPolicy,
-    ResourceLimits, RestartPolicy, Secret, Ulimit, Volume,
+    BlkioConfig, Connection, ContainerConfig, ContainerConfigBuilder, Device, DeviceRate, ExecMode,
+    HealthCheck, Logging, Mount, MountType, NetworkConfig, NetworkMode, Period, PortMapping, PortProtocol,
+    PullPolicy, ResourceLimits, RestartPolicy, Secret, Ulimit, Volume, DEFAULT_NETWORK,
 };
 pub use saver::{
     config_to_string, config_to_variables, save_config_to_env, save_config_to_file, save_text_to_file,

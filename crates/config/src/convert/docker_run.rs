@@ -71,12 +71,14 @@ const OPTIONS: &[(&str, Option<char>, Shape)] = &[
     ("label", Some('l'), Item("labels")),
     ("log-driver", None, Own),
     ("log-opt", None, Own),
+    ("mac-address", None, Own),
     ("memory", Some('m'), Text("mem_limit")),
     ("memory-reservation", None, Text("mem_reservation")),
     ("mount", None, Own),
     ("name", None, Text("container_name")),
     ("net", None, Own),
     ("network", None, Own),
+    ("network-alias", None, Own),
     ("no-healthcheck", None, Own),
     ("oom-kill-disable", None, Switch("oom_kill_disable")),
     ("oom-score-adj", None, Text("oom_score_adj")),
@@ -84,7 +86,7 @@ const OPTIONS: &[(&str, Option<char>, Shape)] = &[
     ("pids-limit", None, Text("pids_limit")),
     ("privileged", None, Switch("privileged")),
     ("publish", Some('p'), Item("ports")),
-    ("publish-all", Some('P'), Loses),
+    ("publish-all", Some('P'), Own),
     ("platform", None, Text("platform")),
     ("pull", None, Text("pull_policy")),
     ("quiet", Some('q'), Start),
@@ -115,10 +117,8 @@ const OPTIONS: &[(&str, Option<char>, Shape)] = &[
     ("gpus", None, LosesValue),
     ("label-file", None, LosesValue),
     ("link", None, LosesValue),
-    ("mac-address", None, LosesValue),
     ("memory-swap", None, LosesValue),
     ("memory-swappiness", None, LosesValue),
-    ("network-alias", None, LosesValue),
     ("runtime", None, LosesValue),
     ("volume-driver", None, LosesValue),
     ("volumes-from", None, LosesValue),
@@ -140,8 +140,13 @@ const OPTIONS: &[(&str, Option<char>, Shape)] = &[
 pub struct RunOptions {
     service: Map<String, Value>,
     volumes: Map<String, Value>,
-    network: Option<String>,
-    address: Option<String>,
+    /// The mode of the network, where it has none of its own.
+    mode: Option<String>,
+    /// The networks by name, with what was said of each.
+    networks: Map<String, Value>,
+    /// What was said of the first of them.
+    first: Map<String, Value>,
+    publish_all: bool,
     losses: Losses,
 }
 
@@ -171,6 +176,10 @@ impl RunOptions {
         let file = json!({ "services": { "": self.service }, "volumes": self.volumes });
         let found = Losses::default();
         let mut config = compose::services(file, &found)?.pop().unwrap_or_default();
+        if self.publish_all {
+            let network = config.network.get_or_insert_default();
+            network.options.get_or_insert_default().insert("publish_all".to_owned(), "true".to_owned());
+        }
         if !named {
             config.name = None;
         }
@@ -218,14 +227,18 @@ fn option_of(path: &str) -> String {
     }
 }
 
+/// Whether no value has to follow.
+fn is_alone(name: &str, shape: Shape) -> bool {
+    matches!(shape, Switch(_) | Start | Loses) || matches!(name, "no-healthcheck" | "publish-all")
+}
+
 impl RunOptions {
     fn long(&mut self, word: &str, next: &mut dyn FnMut() -> Option<String>) -> Result<(), String> {
         let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
         let Some((name, _, shape)) = OPTIONS.iter().find(|(known, ..)| *known == name) else {
             return Err(format!("--{name} isn't known, nor whether a value follows it; leave it out"));
         };
-        let alone = matches!(shape, Switch(_) | Start | Loses) || *name == "no-healthcheck";
-        let value = match (alone, value) {
+        let value = match (is_alone(name, *shape), value) {
             (true, value) => value.unwrap_or("true").to_owned(),
             (false, Some(value)) => value.to_owned(),
             (false, None) => next().ok_or_else(|| format!("--{name} needs a value"))?,
@@ -238,7 +251,7 @@ impl RunOptions {
         for (at, c) in word.char_indices() {
             let found = OPTIONS.iter().find(|(_, short, _)| *short == Some(c));
             let Some((name, _, shape)) = found else { return Err(format!("-{c} isn't known")) };
-            if matches!(shape, Switch(_) | Start | Loses) {
+            if is_alone(name, *shape) {
                 self.option(name, *shape, "true".to_owned())?;
                 continue;
             }
@@ -281,8 +294,12 @@ impl RunOptions {
     fn own(&mut self, name: &str, value: String) -> Result<(), String> {
         match name {
             "entrypoint" => drop(self.service.insert("entrypoint".to_owned(), json!([value]))),
-            "network" | "net" => self.network = Some(value),
-            "ip" | "ip6" => self.address = Some(value),
+            "network" | "net" => self.network(&value),
+            "ip" => drop(self.first.insert("ipv4_address".to_owned(), value.into())),
+            "ip6" => drop(self.first.insert("ipv6_address".to_owned(), value.into())),
+            "mac-address" => drop(self.first.insert("mac_address".to_owned(), value.into())),
+            "network-alias" => alias(&mut self.first, &value),
+            "publish-all" => self.publish_all = value == "true",
             "no-healthcheck" => self.health("disable", value.into()),
             "stop-timeout" => {
                 drop(self.service.insert("stop_grace_period".to_owned(), format!("{value}s").into()))
@@ -361,22 +378,72 @@ impl RunOptions {
         self.item("volumes", mount.into());
     }
 
-    fn networks(&mut self) {
-        let modes = ["host", "none", "bridge"];
-        let network = self.network.take();
-        match (network.as_deref(), self.address.take()) {
-            (None, None) => {}
-            (Some(mode), None) if modes.contains(&mode) || mode.starts_with("container:") => {
-                self.service.insert("network_mode".to_owned(), mode.into());
-            }
-            (Some("default"), None) => {}
-            (Some(name), None) => drop(self.service.insert("networks".to_owned(), json!([name]))),
-            (name, Some(address)) => {
-                let key = if address.contains(':') { "ipv6_address" } else { "ipv4_address" };
-                let name = name.filter(|name| *name != "bridge").unwrap_or("default");
-                self.service.insert("networks".to_owned(), json!({ name: { key: address } }));
+    /// `MODE`, or `NAME[:ip=…,ip6=…,mac=…,alias=…,interface_name=…]`; what stands before the equals sign may be as Docker
+    /// has it, too: `name=NAME,ip=…`.
+    fn network(&mut self, value: &str) {
+        let modes = ["host", "none", "bridge", "default"];
+        if modes.contains(&value) || value.starts_with("container:") {
+            self.mode = Some(value.to_owned());
+            return;
+        }
+        let (name, rest) = match value.strip_prefix("name=") {
+            Some(rest) => rest.split_once(',').unwrap_or((rest, "")),
+            None => value.split_once(':').unwrap_or((value, "")),
+        };
+        let name = if modes.contains(&name) { "default" } else { name };
+        let mut about = Map::new();
+        for field in rest.split(',').filter(|field| !field.is_empty()) {
+            let (key, value) = field.split_once('=').unwrap_or((field, ""));
+            match key {
+                "ip" => drop(about.insert("ipv4_address".to_owned(), value.into())),
+                "ip6" => drop(about.insert("ipv6_address".to_owned(), value.into())),
+                "mac" | "mac-address" => drop(about.insert("mac_address".to_owned(), value.into())),
+                "interface_name" => drop(about.insert("interface_name".to_owned(), value.into())),
+                "alias" => alias(&mut about, value),
+                _ => self.losses.add("--network", format!("a configuration has nothing like {field:?}")),
             }
         }
+        self.networks.insert(name.to_owned(), about.into());
+    }
+
+    fn networks(&mut self) {
+        let (mode, mut networks) = (self.mode.take(), std::mem::take(&mut self.networks));
+        let first = std::mem::take(&mut self.first);
+        let bridge = matches!(mode.as_deref(), None | Some("bridge" | "default"));
+        if !bridge || (networks.is_empty() && first.is_empty()) {
+            let mode = mode.filter(|mode| mode != "default");
+            if let Some(mode) = mode {
+                self.service.insert("network_mode".to_owned(), mode.into());
+            }
+            let said =
+                networks.keys().map(|name| format!("--network {name}")).chain(first.keys().map(|key| {
+                    let option = KEYS
+                        .iter()
+                        .find(|(own, ..)| own == key)
+                        .map_or(key.as_str(), |(_, option, _)| option);
+                    format!("--{option}")
+                }));
+            for option in said {
+                self.losses.add(option, "the mode of the network has none of its own");
+            }
+            return;
+        }
+        if networks.is_empty() || mode.is_some() {
+            let named = std::mem::replace(&mut networks, Map::from_iter([("default".to_owned(), json!({}))]));
+            networks.extend(named);
+        }
+        if let Some(Value::Object(about)) = networks.values_mut().next() {
+            about.extend(first);
+        }
+        self.service.insert("networks".to_owned(), networks.into());
+    }
+}
+
+/// One more name of a network.
+fn alias(about: &mut Map<String, Value>, name: &str) {
+    match about.entry("aliases").or_insert_with(|| json!([])) {
+        Value::Array(aliases) => aliases.push(name.into()),
+        other => *other = json!([name]),
     }
 }
 
@@ -518,17 +585,48 @@ fn network(service: &Value, say: &mut dyn FnMut(&str, &str)) {
             .filter_map(Value::as_str)
             .filter(|name| *name != "default")
             .for_each(|name| say("network", name)),
-        Value::Object(map) => {
+        Value::Object(map)
+            if map.len() == 1 && map.values().all(|about| about["interface_name"].is_null()) =>
+        {
             for (name, about) in map {
                 if name != "default" {
                     say("network", name);
                 }
-                about["ipv4_address"].as_str().into_iter().for_each(|ip| say("ip", ip));
-                about["ipv6_address"].as_str().into_iter().for_each(|ip| say("ip6", ip));
+                for (option, _, value) in wishes(about) {
+                    say(option, &value);
+                }
+            }
+        }
+        Value::Object(map) => {
+            for (name, about) in map {
+                let wishes = wishes(about).into_iter().map(|(_, key, value)| format!(",{key}={value}"));
+                say("network", &format!("name={name}{}", wishes.collect::<String>()));
             }
         }
         _ => {}
     }
+}
+
+/// The wishes that a service may have of a network: the option for them, and their key in `--network`.
+const KEYS: [(&str, &str, &str); 5] = [
+    ("ipv4_address", "ip", "ip"),
+    ("ipv6_address", "ip6", "ip6"),
+    ("mac_address", "mac-address", "mac-address"),
+    ("interface_name", "network", "interface_name"),
+    ("aliases", "network-alias", "alias"),
+];
+
+/// What a network of the service says: the option, its key in `--network`, and the value.
+fn wishes(about: &Value) -> Vec<(&'static str, &'static str, String)> {
+    let values = |(key, option, word): &(&str, &'static str, &'static str)| {
+        let (option, word) = (*option, *word);
+        let values = match &about[*key] {
+            Value::Array(_) => items(about.get(*key)),
+            value => value.as_str().map(str::to_owned).into_iter().collect(),
+        };
+        values.into_iter().map(move |value| (option, word, value)).collect::<Vec<_>>()
+    };
+    KEYS.iter().flat_map(values).collect()
 }
 
 fn health(service: &Value, config: &ContainerConfig, say: &mut dyn FnMut(&str, &str), losses: &Losses) {

@@ -4,6 +4,7 @@
 //! for ever; what is new becomes an optional field of `ContainerConfig`.
 
 mod blkio;
+mod connection;
 mod container;
 mod image;
 mod limits;
@@ -13,6 +14,7 @@ mod period;
 mod process;
 
 pub use blkio::{BlkioConfig, DeviceRate};
+pub use connection::{Connection, DEFAULT_NETWORK};
 pub use container::{ContainerConfig, ContainerConfigBuilder};
 pub(crate) use container::{Shape, FIELDS};
 pub use image::PullPolicy;

@@ -11,10 +11,10 @@ use std::collections::HashMap;
 pub struct NetworkConfig {
     /// Whose network it is. Files always say it, so that a change of the rest never changes it unseen.
     pub mode: NetworkMode,
-    /// The network's name; with mode `container` that container's.
+    /// The network's name, or those of several with commas between them; with mode `container` that container's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its address there, which may have a prefix length: `10.0.0.7/24`.
+    /// Its address in the first, which may have a prefix length: `10.0.0.7/24`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip_address: Option<String>,
     /// The address of the default route.
@@ -38,7 +38,7 @@ pub struct NetworkConfig {
     /// Ports of the host that lead inside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<PortMapping>>,
-    /// For the network's driver.
+    /// For the network's driver, and what [`Connection`](super::Connection) tells of.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "sorted")]
     pub options: Option<HashMap<String, String>>,
 }
@@ -66,7 +66,7 @@ pub enum NetworkMode {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PortMapping {
-    /// On the host.
+    /// On the host; 0 is one that is free, chosen when the container starts.
     pub host_port: u16,
     /// Inside.
     pub container_port: u16,

@@ -16,14 +16,24 @@ pub(super) fn check(network: &NetworkConfig, report: &mut Report) {
 
 /// What the mode needs, and what it can't have.
 fn mode(network: &NetworkConfig, report: &mut Report) {
+    let cni = network
+        .options
+        .as_ref()
+        .and_then(|options| options.get("driver"))
+        .is_some_and(|driver| driver == "cni");
     let named = matches!(network.mode, NetworkMode::Container | NetworkMode::Custom);
+    // Several networks are separated by commas.
+    let several = matches!(network.mode, NetworkMode::Bridge | NetworkMode::Custom);
+    let is_known = |name: &str| if several { name.split(',').all(is_name) } else { is_name(name) };
     match network.name.as_deref() {
+        // Without a name the first network of CNI.
+        None if cni => {}
         None if named => {
             let what = if network.mode == NetworkMode::Container { "container" } else { "network" };
             let reason = format!("this mode needs the {what}'s name");
             report.missing(Severity::Error, "name", "network.name", reason, "add it");
         }
-        Some(name) if !is_name(name) => {
+        Some(name) if !is_known(name) => {
             let reason = "it is no name: letters, digits, _, . and -, the first a letter or digit";
             report.error("name", "network.name", name, reason, "correct it");
         }
@@ -168,10 +178,9 @@ fn names(network: &NetworkConfig, report: &mut Report) {
 }
 
 fn check_port(port: &PortMapping, earlier: &[PortMapping], report: &mut Report) {
-    for (key, value) in [("host_port", port.host_port), ("container_port", port.container_port)] {
-        if value == 0 {
-            report.error(key, "ports.zero", value, "ports are from 1 to 65535", "choose one");
-        }
+    // 0 on the host is one that is free.
+    if port.container_port == 0 {
+        report.error("container_port", "ports.zero", 0, "ports are from 1 to 65535", "choose one");
     }
     if let Some(ip) = port.host_ip.as_deref().filter(|ip| ip.parse::<IpAddr>().is_err()) {
         let help = "leave it out for all addresses of the host";

@@ -108,6 +108,11 @@ fn what_is_carried_over_is_the_same_again() {
         "{mode: none}",
         "{mode: container, name: x}",
         "{mode: custom, name: n, ip_address: 10.0.0.7}",
+        "{mode: custom, name: n, options: {ip6_address: 'fd00::7', mac_address: '02:00:00:00:00:07', aliases: 'db,store'}}",
+        "{mode: custom, name: n, options: {interface: lan0}}",
+        "{mode: custom, name: 'n,forgeone', ip_address: 10.0.0.7, options: {forgeone.ip_address: 10.200.0.7, aliases: a}}",
+        "{mode: bridge, options: {aliases: db}}",
+        "{mode: bridge, ports: [{host_port: 0, container_port: 80}], extra_hosts: {host: host-gateway}}",
     ] {
         let config = yaml(&format!("image: a\nname: a\nnetwork: {network}"));
         for dialect in [Dialect::Compose, Dialect::DockerRun] {
@@ -180,12 +185,39 @@ fn command_lines_as_people_write_them() {
 }
 
 #[test]
+fn networks_are_named_as_docker_and_podman_do() {
+    let table = [
+        ("--network bridge", "{mode: bridge}"),
+        ("--network front --ip 10.1.0.7 --ip6 fd00::7 --network-alias a --network-alias b",
+         "{mode: custom, name: front, ip_address: 10.1.0.7, options: {ip6_address: 'fd00::7', aliases: 'a,b'}}"),
+        ("--network front:ip=10.1.0.7,alias=a --network name=back,interface_name=lan0,mac-address=02:00:00:00:00:07",
+         "{mode: custom, name: 'front,back', ip_address: 10.1.0.7, options: {aliases: a, back.interface: lan0, \
+         back.mac_address: '02:00:00:00:00:07'}}"),
+        ("--network bridge --network back", "{mode: custom, name: 'forgeone,back'}"),
+        ("--mac-address 02:00:00:00:00:07", "{mode: bridge, options: {mac_address: '02:00:00:00:00:07'}}"),
+        ("-P", "{mode: bridge, options: {publish_all: 'true'}}"),
+    ];
+    for (options, network) in table {
+        let config = whole(&format!("docker run {options} a"), Dialect::DockerRun);
+        assert_eq!(config, yaml(&format!("image: a\nnetwork: {network}")), "{options}");
+    }
+    let (configs, lost) = import("docker run --network host --ip 10.0.0.7 a", Dialect::DockerRun);
+    assert_eq!(configs, [yaml("image: a\nnetwork: {mode: host}")]);
+    assert_eq!(lost, ["--ip: the mode of the network has none of its own"]);
+}
+
+#[test]
 fn what_a_command_line_loses_is_named_by_its_option() {
     let line =
         "docker run --gpus all -v /anonymous -p 80 -e TOKEN --pid container:x --ipc shareable --cpus many \
         -v a:/b:nocopy --pull sometimes -m 1x nginx";
     let (configs, lost) = import(line, Dialect::DockerRun);
     assert_eq!(configs[0].pid.as_deref(), Some("container:x"));
+    let network = configs[0].network.clone().unwrap();
+    assert_eq!(
+        network.ports.unwrap().first().map(|port| (port.host_port, port.container_port)),
+        Some((0, 80))
+    );
     assert_eq!(
         lost,
         [
@@ -197,7 +229,6 @@ fn what_a_command_line_loses_is_named_by_its_option() {
             "--pull: \"sometimes\" is none of missing, always and never",
             "--volume[0]: a volume without a name: give it one",
             "--volume[1]: a configuration has nothing like the option \"nocopy\"",
-            "--publish[0]: the host's port would be any: name one",
         ]
     );
     for (line, error) in [
@@ -253,7 +284,7 @@ networks: {front: {}, back: {driver: overlay}}
         resource_limits: {cpu_cores: 0.5, memory_bytes: 1073741824}\nsecrets: [{name: key, file: ./key}]\n\
         mounts: [{source: ./html, destination: /html, read_only: true}]\n\
         volumes: [{name: data, path: /data, driver: local}]\n\
-        network: {mode: custom, name: front, ip_address: 10.0.0.2, ports: [{host_port: 8080, container_port: 80}, \
+        network: {mode: custom, name: 'front,back', ip_address: 10.0.0.2, ports: [{host_port: 8080, container_port: 80}, \
         {host_port: 8443, container_port: 443}]}",
     );
     let db = yaml(
@@ -276,7 +307,6 @@ networks: {front: {}, back: {driver: overlay}}
             format!("services.web.deploy.replicas: {nothing}"),
             format!("services.web.env_file: {nothing}"),
             "services.web.environment[1]: it has no value here: whoever starts it would give one".to_owned(),
-            "services.web.networks: a configuration has one network; back isn't it".to_owned(),
             "services.web.ports[1].mode: ports of the host alone".to_owned(),
             format!("services.web.x-own: {nothing}"),
         ]

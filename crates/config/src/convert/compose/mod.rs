@@ -8,7 +8,9 @@ mod service;
 
 use super::part::{full, Losses, Part};
 use super::variables::Variables;
-use crate::{ContainerConfig, Error, Kind, MountType, NetworkConfig, NetworkMode, Result, Secret, Volume};
+use crate::{
+    ContainerConfig, Error, Kind, MountType, NetworkConfig, Result, Secret, Volume, DEFAULT_NETWORK,
+};
 pub(super) use host::lose as lose_host;
 use serde_json::{json, Map, Value};
 pub(super) use service::lose_own;
@@ -95,8 +97,10 @@ pub(super) fn file(configs: &[ContainerConfig], losses: &Losses) -> Result<Value
         for mount in config.mounts.iter().flatten().filter(|mount| mount.mount_type == MountType::Volume) {
             volumes.entry(&mount.source).or_insert(json!({ "name": mount.source }));
         }
-        if let Some(NetworkConfig { mode: NetworkMode::Custom, name: Some(name), .. }) = &config.network {
-            networks.insert(name.clone(), json!({ "external": true }));
+        for connection in config.network.iter().flat_map(NetworkConfig::connections) {
+            if connection.network != DEFAULT_NETWORK {
+                networks.insert(connection.network, json!({ "external": true }));
+            }
         }
         for secret in config.secrets.iter().flatten() {
             let about = json!({ "file": secret.file, "environment": secret.environment });
