@@ -3,7 +3,7 @@
 mod message;
 mod route;
 
-pub use route::{Address, Link, Route};
+pub use route::{Address, Counters, Destination, Device, Link, LinkWatch, Route, RouteKind, Veth, inside};
 
 use crate::error::{Fail, Result, check};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};

@@ -2,7 +2,9 @@
 
 mod devices;
 mod model;
+mod namespace;
 pub mod policy;
 
 pub use devices::{DevicePlan, Moved, move_in, plan};
 pub use model::{Attachment, Driver, Endpoint, Mac, Network, Populated, Port, Protocol, Subnet, Vlan};
+pub use namespace::{Counters, new_namespace, statistics};

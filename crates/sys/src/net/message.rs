@@ -47,6 +47,12 @@ impl Request {
     }
 }
 
+/// Attributes one after the other: the value of an attribute that holds others.
+pub(super) fn nest(attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    let all = attributes.iter().fold(Request(Vec::new()), |all, (kind, value)| all.attribute(*kind, value));
+    all.0
+}
+
 /// A message of the kernel's.
 #[derive(Debug, PartialEq)]
 pub(super) struct Reply<'a> {

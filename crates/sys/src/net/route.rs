@@ -1,5 +1,16 @@
 //! rtnetlink(7): links and their addresses, of the network namespace that the socket was opened in.
 
+mod inside;
+mod links;
+mod routes;
+mod shape;
+mod watch;
+
+pub use inside::inside;
+pub use links::{Counters, Device, Veth};
+pub use routes::{Destination, Kind as RouteKind};
+pub use watch::LinkWatch;
+
 use super::message::{Reply, Request, attributes, number, replies};
 use crate::error::{Errno, Error, Fail, Result, check, retry};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
@@ -39,6 +50,34 @@ pub struct Address {
 }
 
 impl Address {
+    /// An address as it is given to an interface for good. It is valid at once: nobody is asked whether another has it
+    /// (`IFA_F_NODAD`, which IPv4 has no use for).
+    pub fn new(address: IpAddr, prefix: u8) -> Self {
+        let flags = IFA_F_PERMANENT | IFA_F_NODAD;
+        let attributes = |bytes: &[u8]| vec![(IFA_ADDRESS, bytes.to_vec()), (IFA_LOCAL, bytes.to_vec())];
+        match address {
+            IpAddr::V4(address) => {
+                let mut attributes = attributes(&address.octets());
+                if prefix < 31 {
+                    let broadcast = u32::from(address) | u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+                    attributes.push((IFA_BROADCAST, broadcast.to_be_bytes().to_vec()));
+                }
+                Self { family: libc::AF_INET as u8, prefix, scope: 0, flags, attributes }
+            }
+            IpAddr::V6(address) => {
+                let attributes = attributes(&address.octets());
+                Self { family: libc::AF_INET6 as u8, prefix, scope: 0, flags, attributes }
+            }
+        }
+    }
+
+    /// The interface's own address, and how many bits of it the others on its link share.
+    pub fn ip(&self) -> Option<(IpAddr, u8)> {
+        // The interface's own, which a peer's address may stand before.
+        let own = self.attributes.iter().find(|(kind, _)| *kind == IFA_LOCAL).or(self.attributes.first());
+        ip_of(own?.1.as_slice()).map(|address| (address, self.prefix))
+    }
+
     /// Whether it was set by somebody (`IFA_F_PERMANENT`), and not given for a time.
     pub fn is_permanent(&self) -> bool {
         self.flags & IFA_F_PERMANENT != 0
@@ -52,13 +91,9 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        // The interface's own, which a peer's address may stand before.
-        let own = self.attributes.iter().find(|(kind, _)| *kind == IFA_LOCAL).or(self.attributes.first());
-        let bytes = own.map(|(_, value)| value.as_slice()).unwrap_or_default();
-        match (<[u8; 4]>::try_from(bytes), <[u8; 16]>::try_from(bytes)) {
-            (Ok(bytes), _) => write!(f, "{}/{}", IpAddr::from(bytes), self.prefix),
-            (_, Ok(bytes)) => write!(f, "{}/{}", IpAddr::from(bytes), self.prefix),
-            _ => write!(f, "{bytes:?}"),
+        match self.ip() {
+            Some((address, prefix)) => write!(f, "{address}/{prefix}"),
+            None => write!(f, "{:?}", self.attributes),
         }
     }
 }
@@ -79,13 +114,16 @@ const RTM_GETADDR: u16 = 22;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFA_FLAGS: u16 = 8;
+const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
-/// `IFA_ADDRESS`, `IFA_LOCAL`, `IFA_BROADCAST`, `IFA_RT_PRIORITY`.
-const IFA_KEPT: [u16; 4] = [1, IFA_LOCAL, 4, 9];
+const IFA_BROADCAST: u16 = 4;
+/// And `IFA_RT_PRIORITY`.
+const IFA_KEPT: [u16; 4] = [IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, 9];
+const IFA_F_NODAD: u32 = 0x02;
 const IFA_F_PERMANENT: u32 = 0x80;
 /// What an address's flags may ask for; the others say how it fares. `IFA_F_NODAD`, `HOMEADDRESS`, `MANAGETEMPADDR`,
 /// `NOPREFIXROUTE`, `MCAUTOJOIN`.
-const IFA_F_ASKED: u32 = 0x02 | 0x10 | 0x100 | 0x200 | 0x400;
+const IFA_F_ASKED: u32 = IFA_F_NODAD | 0x10 | 0x100 | 0x200 | 0x400;
 const IFF_UP: u32 = 1;
 
 /// The kernel's messages are shorter, but for interfaces with hundreds of virtual functions.
@@ -149,19 +187,9 @@ impl Route {
 
     /// The addresses of an interface, as they are listed.
     pub fn addresses(&self, index: u32) -> Result<Vec<Address>> {
+        let request = || Request::new(RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, &[0; 8]);
         let call = || format!("rtnetlink(RTM_GETADDR, {index})");
-        for _ in 0..TRIES {
-            let (mut found, mut changed) = (Vec::new(), false);
-            let request = Request::new(RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, &[0; 8]);
-            self.ask(request, &call, &mut |reply| {
-                changed |= reply.flags & NLM_F_DUMP_INTR != 0;
-                found.extend(address_of(reply, index));
-            })?;
-            if !changed {
-                return Ok(found);
-            }
-        }
-        Err(Error::new(call(), Errno::AGAIN))
+        self.list(&request, &call, |reply| address_of(reply, index))
     }
 
     /// Adds an address to an interface; `EEXIST` if it has it.
@@ -174,6 +202,26 @@ impl Route {
         let request =
             address.attributes.iter().fold(request, |request, (kind, value)| request.attribute(*kind, value));
         self.ask(request, &|| format!("rtnetlink(RTM_NEWADDR, {index}, {address})"), &mut |_| {})
+    }
+
+    /// Asks for a list, until it is had without a change meanwhile.
+    fn list<T>(
+        &self,
+        request: &dyn Fn() -> Request,
+        call: &dyn Fn() -> String,
+        read: impl Fn(&Reply) -> Option<T>,
+    ) -> Result<Vec<T>> {
+        for _ in 0..TRIES {
+            let (mut found, mut changed) = (Vec::new(), false);
+            self.ask(request(), call, &mut |reply| {
+                changed |= reply.flags & NLM_F_DUMP_INTR != 0;
+                found.extend(read(reply));
+            })?;
+            if !changed {
+                return Ok(found);
+            }
+        }
+        Err(Error::new(call(), Errno::AGAIN))
     }
 
     /// Sends a request and takes the replies, up to the acknowledgement, the end of the list or the one answer.
@@ -231,6 +279,12 @@ fn verdict(reply: &Reply, call: &dyn Fn() -> String) -> Result<()> {
 /// `struct ifinfomsg`.
 fn link_header(index: u32, flags: u32, change: u32) -> Vec<u8> {
     [0, index, flags, change].iter().flat_map(|number| number.to_ne_bytes()).collect()
+}
+
+/// Four bytes are an IPv4 address, sixteen one of IPv6.
+fn ip_of(bytes: &[u8]) -> Option<IpAddr> {
+    let short = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    short.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
 /// With the NUL byte at its end.

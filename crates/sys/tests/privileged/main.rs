@@ -9,6 +9,7 @@ mod fallback;
 mod fs;
 mod misc;
 mod mount;
+mod net;
 mod process;
 mod pty;
 mod signal;
@@ -38,6 +39,7 @@ fn main() {
             seccomp_filter_and_listener scheduling events_are_counted;
         mount: by_descriptor attributes_change_recursively idmapped fsconfig_error_has_the_kernels_reason
             by_path root_is_pivoted;
+        net: pairs_bridges_and_routes links_that_go_are_told rates_are_limited_both_ways;
         process: clone_makes_namespaces clone_refuses_threads clone_makes_a_sibling clone_into_cgroup
             setns_by_namespace_and_by_pidfd wait_tells_how_it_ended orphans_and_their_death_signal
             attributes_of_the_process close_range_marks_and_closes;
