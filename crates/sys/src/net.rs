@@ -1,6 +1,8 @@
-//! Network interfaces: the loopback interface of every container, and links and addresses by netlink.
+//! Network interfaces: the loopback interface of every container, and links and addresses, and the packet filter, by netlink.
 
 mod message;
+mod netlink;
+pub mod nftables;
 mod route;
 
 pub use route::{Address, Counters, Destination, Device, Link, LinkWatch, Route, RouteKind, Veth, inside};
@@ -34,4 +36,5 @@ pub fn loopback_up() -> Result<()> {
 #[cfg(any(test, feature = "fuzz"))]
 pub fn fuzz(bytes: &[u8]) {
     message::fuzz(bytes);
+    nftables::fuzz(bytes);
 }

@@ -30,11 +30,7 @@ impl Request {
 
     /// Adds an attribute; `value` has less than 64 KiB.
     pub(super) fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
-        let length = (ALIGN + value.len()) as u16;
-        self.0.extend(length.to_ne_bytes());
-        self.0.extend(kind.to_ne_bytes());
-        self.0.extend(value);
-        self.0.resize(self.0.len().next_multiple_of(ALIGN), 0);
+        put(&mut self.0, kind, value);
         self
     }
 
@@ -51,6 +47,26 @@ impl Request {
 pub(super) fn nest(attributes: &[(u16, &[u8])]) -> Vec<u8> {
     let all = attributes.iter().fold(Request(Vec::new()), |all, (kind, value)| all.attribute(*kind, value));
     all.0
+}
+
+/// Adds an attribute to others; `value` has less than 64 KiB.
+pub(super) fn put(bytes: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    debug_assert!(ALIGN + value.len() <= u16::MAX.into(), "the length of attribute {kind} has 16 bits");
+    bytes.extend(((ALIGN + value.len()) as u16).to_ne_bytes());
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(value);
+    bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
+}
+
+/// Adds an attribute that is made of others (`NLA_F_NESTED`), less than 64 KiB of them.
+pub(super) fn put_nested(bytes: &mut Vec<u8>, kind: u16, fill: impl FnOnce(&mut Vec<u8>)) {
+    const NESTED: u16 = 0x8000;
+    let start = bytes.len();
+    put(bytes, kind | NESTED, &[]);
+    fill(bytes);
+    let length = bytes.len() - start;
+    debug_assert!(length <= u16::MAX.into(), "the length of attribute {kind} has 16 bits");
+    bytes[start..start + 2].copy_from_slice(&(length as u16).to_ne_bytes());
 }
 
 /// A message of the kernel's.
@@ -131,6 +147,23 @@ mod tests {
         assert_eq!((read[0].kind, read[0].flags, read[0].sequence), (7, 5, 42));
         let found: Vec<_> = attributes(&read[0].body[4..]).collect();
         assert_eq!(found, [(3, &b"odd"[..]), (9, b"")]);
+    }
+
+    #[test]
+    fn attributes_lie_in_attributes() {
+        let inner = |bytes: &mut Vec<u8>| {
+            put(bytes, 1, b"odd");
+            put_nested(bytes, 2, |bytes| put(bytes, 3, b""));
+        };
+        let mut head = b"head".to_vec();
+        put_nested(&mut head, 9, inner);
+        let bytes = Request::new(7, 5, &head).attribute(4, b"next").bytes(1);
+        let of = |bytes| attributes(bytes).collect::<Vec<_>>();
+        let outer = of(&bytes[HEADER + 4..]);
+        assert_eq!((outer.len(), outer[0].0, outer[1]), (2, 9, (4, &b"next"[..])));
+        let found = of(outer[0].1);
+        assert_eq!((found[0], found[1].0), ((1, &b"odd"[..]), 2));
+        assert_eq!(of(found[1].1), [(3, &b""[..])]);
     }
 
     #[test]

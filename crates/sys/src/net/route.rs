@@ -12,8 +12,9 @@ pub use routes::{Destination, Kind as RouteKind};
 pub use watch::LinkWatch;
 
 use super::message::{Reply, Request, attributes, number, replies};
-use crate::error::{Errno, Error, Fail, Result, check, retry};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use super::netlink::{self, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR};
+use crate::error::{Errno, Error, Fail, Result, retry};
+use rustix::net::{RecvFlags, SendFlags};
 use std::cell::Cell;
 use std::fmt;
 use std::net::IpAddr;
@@ -98,15 +99,8 @@ impl fmt::Display for Address {
     }
 }
 
-const NLM_F_REQUEST: u16 = 1;
-const NLM_F_ACK: u16 = 4;
 const NLM_F_DUMP_INTR: u16 = 0x10;
-const NLM_F_CAPPED: u16 = 0x100;
-const NLM_F_ACK_TLVS: u16 = 0x200;
-const NLM_F_DUMP: u16 = 0x300;
 const NLM_F_EXCL_CREATE: u16 = 0x600;
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
 const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
 const RTM_NEWADDR: u16 = 20;
@@ -135,17 +129,7 @@ const TRIES: u32 = 16;
 impl Route {
     /// Opens a socket in the current network namespace, where it stays.
     pub fn open() -> Result<Self> {
-        let socket =
-            rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)
-                .fail(|| "socket(AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE)".into())?;
-        // The kernel says why it refuses (Linux 4.12), and doesn't repeat the question. Without them it still answers.
-        for option in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK] {
-            let (on, size) = (1_i32, size_of::<i32>() as libc::socklen_t);
-            // SAFETY: the option's value is an int of `size` bytes, which outlives the call.
-            let _ = check(unsafe {
-                libc::setsockopt(socket.as_raw_fd(), libc::SOL_NETLINK, option, (&raw const on).cast(), size)
-            });
-        }
+        let socket = netlink::open(None, "NETLINK_ROUTE")?;
         Ok(Self { socket, sequence: Cell::new(0) })
     }
 
@@ -241,7 +225,7 @@ impl Route {
             for reply in replies(&buffer[..length]).filter(|reply| reply.sequence == sequence) {
                 match reply.kind {
                     NLMSG_DONE => return Ok(()),
-                    NLMSG_ERROR => return verdict(&reply, call),
+                    NLMSG_ERROR => return netlink::verdict(&reply, call),
                     _ => take(&reply),
                 }
                 if !lists {
@@ -256,24 +240,6 @@ impl AsFd for Route {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-}
-
-/// An acknowledgement, or an error with the kernel's reason.
-fn verdict(reply: &Reply, call: &dyn Fn() -> String) -> Result<()> {
-    /// `NLMSGERR_ATTR_MSG`.
-    const MESSAGE: u16 = 1;
-    let code = number(reply.body, 0).map_or(libc::EBADMSG, |code| -(code as i32));
-    if code == 0 {
-        return Ok(());
-    }
-    let mut call = call();
-    if reply.flags & NLM_F_ACK_TLVS != 0 && reply.flags & NLM_F_CAPPED != 0 {
-        let message = attributes(reply.body.get(20..).unwrap_or_default()).find(|(kind, _)| *kind == MESSAGE);
-        if let Some((_, message)) = message {
-            call = format!("{call}: {}", String::from_utf8_lossy(message).trim_end_matches('\0'));
-        }
-    }
-    Err(Error::new(call, Errno::from_raw_os_error(code)))
 }
 
 /// `struct ifinfomsg`.

@@ -10,6 +10,7 @@ mod fs;
 mod misc;
 mod mount;
 mod net;
+mod nftables;
 mod process;
 mod pty;
 mod signal;
@@ -40,6 +41,8 @@ fn main() {
         mount: by_descriptor attributes_change_recursively idmapped fsconfig_error_has_the_kernels_reason
             by_path root_is_pivoted;
         net: pairs_bridges_and_routes links_that_go_are_told rates_are_limited_both_ways;
+        nftables: rules_are_what_nft_lists frames_of_bridges_are_seen_too a_batch_is_carried_out_whole_or_not_at_all
+            a_large_batch_fits deletions_are_told;
         process: clone_makes_namespaces clone_refuses_threads clone_makes_a_sibling clone_into_cgroup
             setns_by_namespace_and_by_pidfd wait_tells_how_it_ended orphans_and_their_death_signal
             attributes_of_the_process close_range_marks_and_closes;
