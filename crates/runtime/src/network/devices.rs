@@ -59,7 +59,7 @@ pub fn plan(devices: &BTreeMap<String, NetDevice>, namespace: bool) -> Result<Ve
 }
 
 /// What the kernel takes for a name (`dev_valid_name`) or, with a single `%d`, for a template.
-fn is_name(name: &str, template: bool) -> bool {
+pub(super) fn is_name(name: &str, template: bool) -> bool {
     let plain = !matches!(name, "" | "." | "..")
         && name.len() < 16
         && !name.contains(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | ':' | '\0' | '\x0b'));

@@ -1,10 +1,22 @@
 //! The container's network: interfaces of the host that are given to it, and networks that containers share.
 
+mod addresses;
+mod asked;
+mod bridge;
+mod connect;
 mod devices;
+mod host;
+mod inside;
 mod model;
 mod namespace;
+mod networks;
 pub mod policy;
+mod pools;
+mod rate;
+mod store;
 
+pub use asked::Asked;
 pub use devices::{DevicePlan, Moved, move_in, plan};
 pub use model::{Attachment, Driver, Endpoint, Mac, Network, Populated, Port, Protocol, Subnet, Vlan};
 pub use namespace::{Counters, new_namespace, statistics};
+pub use networks::{DEFAULT, Networks};

@@ -34,6 +34,7 @@ pub use names::{SHORT, new_id, short};
 pub use places::Places;
 pub use record::{AnonymousVolume, Record};
 pub use register::Register;
+pub(crate) use register::replace;
 pub use spec::user::{User, resolve as resolve_user};
 pub use usage::disk_usage;
 pub use volumes::{Volume, Volumes};

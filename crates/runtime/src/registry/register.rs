@@ -294,8 +294,8 @@ impl Register {
     }
 }
 
-/// Replaces a file of a container whole; after a power cut it is the old one or the new one.
-pub(super) fn replace(dir: &OwnedFd, name: &str, bytes: &[u8]) -> Result<()> {
+/// Replaces a file whole; after a power cut it is the old one or the new one.
+pub(crate) fn replace(dir: &OwnedFd, name: &str, bytes: &[u8]) -> Result<()> {
     let new = format!(".{name}.new");
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
     let write = || {

@@ -5,6 +5,7 @@
 
 mod cgroup;
 mod fs;
+mod network;
 mod registry;
 
 macro_rules! tests {
@@ -44,6 +45,10 @@ fn main() {
             propagation_of_the_root the_host_sees_nothing a_replaced_root_is_noticed;
         fs users: devices_are_bound out_of_reach_is_reached sysfs_is_bound_without_a_network_namespace
             terminal_group_in_a_joined_namespace an_ordinary_user;
+        network connect: containers_and_the_host_reach_each_other;
+        network networks: each_gets_the_lowest_free_subnet_and_name what_overlaps_is_refused
+            other_interfaces_are_joined_or_refused without_ipv6_networks_have_none damaged_files_are_named
+            the_tables_name_tells_data_roots_apart;
         registry containers: a_container_that_says_nothing_is_confined each_field_is_seen_inside
             another_containers_namespaces_are_shared a_volume_outlives_its_containers_and_begins_with_the_images_files
             a_volume_of_the_image_goes_with_its_container secrets_are_files_of_the_users_in_memory_and_nowhere_else

@@ -95,6 +95,14 @@ impl Route {
         }
     }
 
+    /// The number of the interface of this name, if there is one (`SIOCGIFINDEX`): less work than [`Route::device`].
+    pub fn index(&self, name: &str) -> Result<Option<u32>> {
+        match rustix::net::netdevice::name_to_index(&self.socket, name) {
+            Err(Errno::NODEV) => Ok(None),
+            index => index.map(Some).fail(|| format!("ioctl(SIOCGIFINDEX, {name:?})")),
+        }
+    }
+
     /// All interfaces.
     pub fn devices(&self) -> Result<Vec<Device>> {
         let request = || Request::new(RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, &link_header(0, 0, 0));

@@ -1,0 +1,345 @@
+//! A container comes into a network, and goes.
+//!
+//! ```text
+//!  connect      endpoint written ► bridge ► link ► rate ► addresses, routes ► firewall ► forwarding ► resolver
+//!  disconnect   link ► endpoint removed ► firewall ► bridge, if it was the last
+//! ```
+//!
+//! A failed connect is undone by what disconnect does, and so is, by whoever comes next, one that was killed: the file of
+//! the endpoint is written first and names all that comes after it. An endpoint is stale when no monitor of its container
+//! lives and its interface is gone, which the kernel takes away with the container's network namespace.
+
+use super::addresses;
+use super::bridge;
+use super::host::{self, ROUTE_LOCALNET};
+use super::inside;
+use super::model::{Attachment, Driver, Endpoint, Network, Populated};
+use super::networks::Networks;
+use super::rate;
+use super::store::{self, Lock};
+use crate::error::{During, Error, Kind, Result};
+use crate::monitor;
+use forgeone_sys::fs::{self, Mode, OFlags};
+use forgeone_sys::net::{Route, Veth};
+use forgeone_sys::{BorrowedFd, Errno};
+use std::net::IpAddr;
+
+/// The lock, a socket, and all networks as they are once what is gone was taken away.
+pub(super) struct Session<'a> {
+    networks: &'a Networks,
+    pub(super) route: Route,
+    all: Vec<Populated>,
+    _lock: Lock,
+}
+
+impl<'a> Session<'a> {
+    /// Takes the lock, and takes away what containers that are gone have left.
+    pub(super) fn open(networks: &'a Networks) -> Result<Self> {
+        let lock = networks.store.lock()?;
+        let mut session =
+            Self { networks, route: Route::open().during(|| "networks")?, all: Vec::new(), _lock: lock };
+        if session.reconcile()? {
+            session.apply()?;
+        }
+        Ok(session)
+    }
+
+    /// Takes stale endpoints away, and bridges that nobody is at; whether there were any.
+    fn reconcile(&mut self) -> Result<bool> {
+        let store = &self.networks.store;
+        let mut changed = false;
+        for network in store.networks()? {
+            let mut endpoints = Vec::new();
+            for (id, kept) in store.kept(&network.name)? {
+                let host_interface = host_interface(&network, &id);
+                if self.is_stale(&network, &id, &host_interface)? {
+                    self.take_away(&network, &id)?;
+                    changed = true;
+                } else {
+                    endpoints.push(kept?);
+                }
+            }
+            if endpoints.is_empty() {
+                bridge::remove(&self.route, &network, &self.networks.mark(&network))?;
+            }
+            self.all.push(Populated { network, endpoints, resolver: None });
+        }
+        Ok(changed)
+    }
+
+    fn is_stale(&self, network: &Network, id: &str, host_interface: &str) -> Result<bool> {
+        if network.driver == Driver::Bridge && self.route.index(host_interface)?.is_some() {
+            return Ok(false);
+        }
+        let path = self.networks.places.container(id);
+        let lives = match fs::open(&path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()) {
+            Err(e) if e.errno() == Errno::NOENT => return Ok(true),
+            opened => monitor::lives(opened?)?,
+        };
+        let runs = || monitor::Status::read(&path).is_ok_and(|status| status.state.is_active());
+        Ok(!lives && (network.driver == Driver::Bridge || !runs()))
+    }
+
+    fn position(&self, name: &str) -> Result<usize> {
+        let found = self.all.iter().position(|one| one.network.name == name);
+        found.ok_or_else(|| {
+            let message = format!("no network {name:?}; 'forgeone network ls' lists what there is");
+            Error::new(Kind::NotFound, message)
+        })
+    }
+
+    pub(super) fn connect(mut self, attachment: &Attachment, namespace: BorrowedFd) -> Result<Endpoint> {
+        let at = self.position(&attachment.network)?;
+        let what = || format!("network {:?}", attachment.network);
+        self.replace_old(at, attachment, namespace).during(what)?;
+        self.choose_another_name(at)?;
+        let endpoint = self.plan(at, attachment).during(what)?;
+        let place = self.all[at].endpoints.partition_point(|other| other.container < endpoint.container);
+        self.all[at].endpoints.insert(place, endpoint.clone());
+        let Err(e) = self.build(at, &endpoint, attachment, namespace).during(what) else {
+            return Ok(endpoint);
+        };
+        let undone = self.withdraw(at, &endpoint.container, None);
+        let errors: Vec<Error> = [Err(e.clone()), undone].into_iter().filter_map(Result::err).collect();
+        Err(Error::all(errors).unwrap_or(e))
+    }
+
+    /// A container that was killed and is started again may be connected still, by an interface that its old namespace
+    /// takes along any moment now.
+    fn replace_old(&mut self, at: usize, attachment: &Attachment, namespace: BorrowedFd) -> Result<()> {
+        let Some(old) = self.all[at].endpoints.iter().find(|old| old.container == attachment.container)
+        else {
+            return Ok(());
+        };
+        if inside::has(namespace, &old.interface, old.mac)? {
+            let message = format!("container {:?} is in it already", old.name);
+            return Err(Error::new(Kind::Exists, message));
+        }
+        self.take_away(&self.all[at].network, &attachment.container)?;
+        self.all[at].endpoints.retain(|old| old.container != attachment.container);
+        Ok(())
+    }
+
+    /// The name of a bridge that was chosen when it was free may be somebody else's by the time it is needed.
+    fn choose_another_name(&mut self, at: usize) -> Result<()> {
+        let Populated { network, endpoints, .. } = &self.all[at];
+        let chosen =
+            network.driver == Driver::Bridge && !network.joined && bridge::is_chosen(&network.interface);
+        let other = chosen && endpoints.is_empty() && self.route.index(&network.interface)?.is_some();
+        if other {
+            let taken: Vec<&str> = self.all.iter().map(|one| one.network.interface.as_str()).collect();
+            let network = Network { interface: bridge::free_name(&self.route, &taken)?, ..network.clone() };
+            self.networks.store.write_network(&network)?;
+            self.all[at].network = network;
+        }
+        Ok(())
+    }
+
+    /// The endpoint that a container gets, decided without changing anything.
+    fn plan(&self, at: usize, attachment: &Attachment) -> Result<Endpoint> {
+        let Populated { network, endpoints, .. } = &self.all[at];
+        let interface = match attachment.interface.as_str() {
+            "" => "eth0",
+            name => name,
+        };
+        let wrong = |cause: String| Err(Error::new(Kind::Config, cause));
+        if !super::devices::is_name(interface, false) {
+            return wrong(format!("{interface:?} can't be the name of a network interface"));
+        }
+        if attachment.rate.is_some() && network.driver == Driver::Macvlan {
+            return wrong("there is no rate with macvlan; use a bridge".to_owned());
+        }
+        if !attachment.ports.is_empty() && network.driver == Driver::Macvlan {
+            return wrong(
+                "no ports are published with macvlan: its containers have addresses of their own".to_owned(),
+            );
+        }
+        rate::check(attachment.rate)?;
+        let last = self.networks.store.last(&network.name);
+        let addresses = addresses::choose(network, endpoints, attachment, &last)?;
+        if let Some(gateway) =
+            attachment.gateway.filter(|gateway| !network.subnets.iter().any(|s| s.subnet.contains(gateway)))
+        {
+            return wrong(format!("the gateway {gateway} isn't in it"));
+        }
+        let mac = addresses::choose_mac(network, endpoints, attachment.mac, &addresses)?;
+        Ok(Endpoint {
+            version: store::VERSION,
+            container: attachment.container.clone(),
+            name: attachment.name.clone(),
+            aliases: attachment.aliases.clone(),
+            addresses,
+            mac,
+            interface: interface.to_owned(),
+            host_interface: host_interface(network, &attachment.container),
+            ports: attachment.ports.clone(),
+            policy: attachment.policy.clone(),
+            labels: attachment.labels.clone(),
+            rate: attachment.rate,
+            dns: attachment.dns.clone(),
+        })
+    }
+
+    fn build(
+        &self,
+        at: usize,
+        endpoint: &Endpoint,
+        attachment: &Attachment,
+        namespace: BorrowedFd,
+    ) -> Result<()> {
+        let Populated { network, endpoints, .. } = &self.all[at];
+        let store = &self.networks.store;
+        store.write_endpoint(&network.name, endpoint)?;
+        store.set_last(&network.name, endpoint.addresses.iter().map(|net| net.addr()))?;
+        match network.driver {
+            Driver::Bridge => {
+                let bridge = self.bridge(network, endpoints)?;
+                self.pair(network, endpoint, bridge, namespace)?;
+                if let Some(rate) = endpoint.rate {
+                    rate::limit(&self.route, &endpoint.host_interface, rate)?;
+                }
+                // Of others, who had the address before, the host may know the hardware address.
+                for net in &endpoint.addresses {
+                    match self.route.forget_neighbour(bridge, net.addr()) {
+                        Err(e) if e.errno() == Errno::NOENT => {}
+                        forgotten => forgotten?,
+                    }
+                }
+                inside::configure(namespace, network, endpoint, attachment)?;
+                if needs_localnet(endpoint) && ROUTE_LOCALNET.get(&network.interface) != "1" {
+                    ROUTE_LOCALNET.set(&network.interface, "1")?;
+                }
+                self.apply()?;
+                let has = |v4: bool| endpoint.addresses.iter().any(|net| net.addr().is_ipv4() == v4);
+                match network.internal {
+                    true => Ok(()),
+                    false => host::forward(has(true), has(false)),
+                }
+            }
+            Driver::Macvlan => {
+                inside::macvlan(&self.route, namespace, network, endpoint)?;
+                inside::configure(namespace, network, endpoint, attachment)
+            }
+        }
+    }
+
+    /// The network's bridge. One that somebody has removed meanwhile is made again, with its ports.
+    fn bridge(&self, network: &Network, endpoints: &[Endpoint]) -> Result<u32> {
+        let (bridge, made) = bridge::ensure(&self.route, network, &self.networks.mark(network))?;
+        for endpoint in endpoints.iter().filter(|_| made) {
+            if let Some(port) = self.route.index(&endpoint.host_interface)? {
+                self.route.set_master(port, bridge)?;
+            }
+        }
+        Ok(bridge)
+    }
+
+    /// The pair of interfaces. Where both ends have the same number in their namespaces, the kernel takes up to a second
+    /// to see that they are up (`linkwatch_urgent_event`): then the host's gets another.
+    fn pair(&self, network: &Network, endpoint: &Endpoint, bridge: u32, namespace: BorrowedFd) -> Result<()> {
+        let name = &endpoint.host_interface;
+        let veth = Veth {
+            name,
+            master: bridge,
+            namespace,
+            peer: &endpoint.interface,
+            mac: endpoint.mac.0,
+            mtu: network.mtu,
+        };
+        loop {
+            self.route.add_veth(&veth).map_err(|e| match e.errno() {
+                Errno::EXIST => {
+                    let message =
+                        format!("interface {:?} is there already in the container", endpoint.interface);
+                    Error::new(Kind::Exists, message)
+                }
+                _ => e.into(),
+            })?;
+            match self.route.device(name)? {
+                Some(device) if device.lower == Some(device.index) => self.route.delete_link(device.index)?,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    pub(super) fn disconnect(
+        mut self,
+        network: &str,
+        container: &str,
+        namespace: Option<BorrowedFd>,
+    ) -> Result<()> {
+        let at = self.position(network)?;
+        let is_in = self.all[at].endpoints.iter().any(|endpoint| endpoint.container == container);
+        match (is_in, namespace) {
+            (true, _) => self.withdraw(at, container, namespace).during(|| format!("network {network:?}")),
+            (false, None) => Ok(()),
+            (false, Some(_)) => {
+                let message = format!("container {container:?} isn't in network {network:?}");
+                Err(Error::new(Kind::NotFound, message))
+            }
+        }
+    }
+
+    /// Takes a container out, and with the last one the bridge.
+    fn withdraw(&mut self, at: usize, container: &str, namespace: Option<BorrowedFd>) -> Result<()> {
+        let mut results = Vec::new();
+        let Populated { network, endpoints, .. } = &self.all[at];
+        let endpoint = endpoints.iter().find(|endpoint| endpoint.container == container);
+        if let (Some(endpoint), Some(namespace), Driver::Macvlan) = (endpoint, namespace, network.driver) {
+            results.push(inside::remove(namespace, &endpoint.interface, endpoint.mac));
+        }
+        results.push(self.take_away(network, container));
+        self.all[at].endpoints.retain(|endpoint| endpoint.container != container);
+        results.push(self.apply());
+        let Populated { network, endpoints, .. } = &self.all[at];
+        if endpoints.is_empty() {
+            results.push(bridge::remove(&self.route, network, &self.networks.mark(network)));
+        }
+        Error::all(results.into_iter().filter_map(Result::err).collect()).map_or(Ok(()), Err)
+    }
+
+    /// Takes away what a container has on the host's side, its endpoint last.
+    fn take_away(&self, network: &Network, container: &str) -> Result<()> {
+        let host_interface = host_interface(network, container);
+        if !host_interface.is_empty() {
+            bridge::delete(&self.route, &host_interface)?;
+            bridge::delete(&self.route, &rate::detour(&host_interface))?;
+        }
+        self.networks.store.remove_endpoint(&network.name, container)
+    }
+
+    pub(super) fn reload(self) -> Result<()> {
+        let mut results = Vec::new();
+        for Populated { network, endpoints, .. } in &self.all {
+            if network.driver == Driver::Bridge && !endpoints.is_empty() {
+                results.push(self.bridge(network, endpoints).map(drop));
+            }
+        }
+        results.push(self.apply());
+        Error::all(results.into_iter().filter_map(Result::err).collect()).map_or(Ok(()), Err)
+    }
+
+    /// Brings the firewall to what the networks are.
+    fn apply(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether a port of it is to be reached by the host's loopback addresses.
+fn needs_localnet(endpoint: &Endpoint) -> bool {
+    endpoint.ports.iter().any(|port| match port.host {
+        None => true,
+        Some(IpAddr::V4(address)) => address.is_loopback() || address.is_unspecified(),
+        Some(IpAddr::V6(_)) => false,
+    })
+}
+
+/// The name of the host's end of a container's interface.
+fn host_interface(network: &Network, container: &str) -> String {
+    match network.driver {
+        Driver::Bridge => {
+            format!("fo{}", host::digest(format!("{container}\0{}", network.name).as_bytes(), 5))
+        }
+        Driver::Macvlan => String::new(),
+    }
+}

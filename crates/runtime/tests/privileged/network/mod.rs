@@ -1,0 +1,5 @@
+//! Networks of containers, in network namespaces of the test's own.
+
+pub(crate) mod connect;
+pub(crate) mod lan;
+pub(crate) mod networks;
