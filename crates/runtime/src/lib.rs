@@ -3,6 +3,7 @@
 //! `fs`, `cgroup`, `security` and `network` don't know each other; `lifecycle` passes plain data between them.
 #![forbid(unsafe_code)]
 
+mod background;
 pub mod bundle;
 pub mod cgroup;
 pub mod client;

@@ -12,19 +12,13 @@
 use super::door::open_directory;
 use super::protocol::SOCKET;
 use super::{LOCK, door};
-use crate::error::{During, Error, Kind, Result};
+use crate::error::{During, Result};
 use crate::ids;
-use crate::mountinfo::unescape;
 use forgeone_sys::fs::{self, Mode, OFlags};
-use forgeone_sys::mount::{self, MountPropagationFlags, UnmountFlags};
+use forgeone_sys::mount::{self, MountPropagationFlags};
 use forgeone_sys::process::{self, CloneArgs, Forked, Namespaces};
 use forgeone_sys::{AsFd, OwnedFd, signal, socket};
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
-
-/// The mount table is read up to this size.
-const MOUNTINFO_MAX: usize = 64 << 20;
+use std::path::Path;
 
 /// What a monitor is born with.
 #[derive(Debug)]
@@ -95,26 +89,4 @@ fn settle(dir: OwnedFd, lock: OwnedFd) -> Result<Born> {
     let listener = socket::listen_seqpacket(&dir, SOCKET).during(|| "monitor")?;
     fs::set_nonblocking(&listener, true)?;
     Ok(Born { dir, lock, listener, signals })
-}
-
-/// Closes the streams of whoever started it, who by that learns that it listens.
-pub(super) fn ready() -> Result<()> {
-    let null = fs::open("/dev/null", OFlags::RDWR, Mode::empty())?;
-    (0..3).try_for_each(|number| fs::dup2_stdio(&null, number)).during(|| "monitor")
-}
-
-/// Unmounts all that is mounted in a directory, in this mount namespace.
-pub(super) fn unmount_below(directory: &Path) -> Result<()> {
-    // As the table has it.
-    let directory = std::fs::canonicalize(directory)
-        .map_err(|e| Error::new(Kind::System, format!("mounts: {}: {e}", directory.display())))?;
-    let table = fs::read_file_at(fs::CWD, "/proc/self/mountinfo", MOUNTINFO_MAX).during(|| "mounts")?;
-    let points =
-        table.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
-    let points = points.map(|point| PathBuf::from(OsString::from_vec(unescape(point))));
-    let mut below: Vec<PathBuf> = points.filter(|point| point.starts_with(&directory)).collect();
-    // The last one is on top.
-    below.reverse();
-    let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
-    below.iter().try_for_each(|point| mount::umount(point, flags)).during(|| "mounts")
 }

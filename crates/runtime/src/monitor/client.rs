@@ -5,20 +5,17 @@ use super::protocol::{
 };
 use super::words::Words;
 use super::{Exit, Status};
+use crate::background;
 use crate::error::{During, Error, Kind, Result};
 use crate::registry::Places;
 use forgeone_config::RestartPolicy;
 use forgeone_sys::fs::{self, Mode, OFlags};
-use forgeone_sys::{AsFd, BorrowedFd, Errno, OwnedFd, process, signal, socket};
+use forgeone_sys::{AsFd, BorrowedFd, Errno, OwnedFd, socket};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a monitor that another has just started may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What a monitor says is wrong with itself is read up to this size.
-const ERROR_MAX: usize = 16 << 10;
 
 /// The exit status of a command that failed by itself, not by the program that it was to start.
 pub const FAILED: u8 = 125;
@@ -330,30 +327,10 @@ impl AsFd for Attached {
     }
 }
 
-/// Starts a monitor and waits until it listens: it then closes its standard output, where it says what is wrong.
+/// Starts a monitor and waits until it listens.
 fn start_monitor(places: &Places, directory: &Path) -> Result<()> {
-    let failed = |cause: String| Error::new(Kind::System, format!("monitor: {cause}"));
-    let (reader, writer) = fs::pipe()?;
-    let mut command = Command::new(&places.monitor);
     let words = Words { places: places.clone(), directory: directory.to_owned(), handed: None };
-    command.args(words.to_words()).current_dir("/");
-    // Whoever this program is a service of is told by itself.
-    for name in ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"] {
-        command.env_remove(name);
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::from(writer)).stderr(Stdio::null());
-    signal::reset_all_in(&mut command);
-    let child = process::spawn(&mut command);
-    drop(command);
-    let mut child = child.map_err(|e| failed(format!("{}: {e}", places.monitor.display())))?;
-    let said = fs::read_up_to(&reader, ERROR_MAX).during(|| "monitor")?;
-    let status = child.wait().map_err(|e| failed(e.to_string()))?;
-    let said = String::from_utf8_lossy(&said);
-    match said.trim_end() {
-        "" if status.success() => Ok(()),
-        "" => Err(failed(status.to_string())),
-        line => Err(Error::new(Kind::System, line.to_owned())),
-    }
+    background::start(&places.monitor, &words.to_words(), "monitor")
 }
 
 #[cfg(test)]

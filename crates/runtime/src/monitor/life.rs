@@ -17,7 +17,8 @@ use super::protocol::Reply;
 use super::serve::Monitor;
 use super::status::{Healthy, State, boot_id};
 use super::streams::Streams;
-use super::{Exit, FAILED, Failure, birth};
+use super::{Exit, FAILED, Failure};
+use crate::background;
 use crate::cgroup::OomWatch;
 use crate::clock;
 use crate::error::{Error, Result};
@@ -360,7 +361,7 @@ impl Monitor {
 
     /// Removes it, once nothing is mounted in its directory: what is mounted would be emptied with it.
     fn remove(&mut self) -> Result<()> {
-        birth::unmount_below(&self.directory)?;
+        background::unmount_below(&self.directory)?;
         self.mounted = false;
         let container = Register::open(self.places.clone())?.find(&self.duties.id)?;
         container.remove(Removal { force: true })

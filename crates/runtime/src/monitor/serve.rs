@@ -13,6 +13,7 @@ use super::stop::Stop;
 use super::streams::Streams;
 use super::words::Words;
 use super::{birth, events};
+use crate::background;
 use crate::cgroup::OomWatch;
 use crate::error::{During, Result};
 use crate::registry::Places;
@@ -92,7 +93,7 @@ pub(super) fn serve(words: Words) -> Result<u8> {
         birth::Birth::Monitor(born) => {
             let mut monitor = Monitor::new(&words.directory, words.places, born)?;
             monitor.look_around()?;
-            birth::ready()?;
+            background::ready().during(|| "monitor")?;
             monitor.work()
         }
     }

@@ -18,11 +18,8 @@ pub(super) struct Words {
 impl Words {
     /// Behind the program's name.
     pub(super) fn to_words(&self) -> Vec<OsString> {
-        let Places { data_root, state_root, door, image_helper, monitor } = &self.places;
         let mut words = vec![OsString::from("monitor")];
-        for place in [data_root, state_root, door, image_helper, monitor] {
-            words.push(place.into());
-        }
+        words.extend(self.places.to_words());
         words.push(self.directory.clone().into());
         words.extend(self.handed.map(|number| number.to_string().into()));
         words
@@ -31,16 +28,9 @@ impl Words {
     /// Reads what [`Words::to_words`] gives, behind its first.
     pub(super) fn read(mut words: impl Iterator<Item = OsString>) -> Result<Self> {
         let wrong = || Error::new(Kind::Usage, "a monitor is started by forgeone, not by hand");
-        let mut place =
-            || words.next().map(PathBuf::from).filter(|path| path.is_absolute()).ok_or_else(wrong);
-        let places = Places {
-            data_root: place()?,
-            state_root: place()?,
-            door: place()?,
-            image_helper: place()?,
-            monitor: place()?,
-        };
-        let directory = place()?;
+        let places = Places::from_words(&mut words).ok_or_else(wrong)?;
+        let directory =
+            words.next().map(PathBuf::from).filter(|path| path.is_absolute()).ok_or_else(wrong)?;
         let handed = match words.next() {
             Some(number) => Some(number.to_str().and_then(|text| text.parse().ok()).ok_or_else(wrong)?),
             None => None,

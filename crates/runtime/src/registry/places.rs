@@ -57,6 +57,24 @@ impl Places {
         Self { state_root: state_root.into(), ..self }
     }
 
+    /// As words for a program of ours; [`Places::from_words`] reads them.
+    pub(crate) fn to_words(&self) -> [OsString; 5] {
+        let Self { data_root, state_root, door, image_helper, monitor } = self;
+        [data_root, state_root, door, image_helper, monitor].map(|place| place.into())
+    }
+
+    /// See [`Places::to_words`].
+    pub(crate) fn from_words(words: &mut impl Iterator<Item = OsString>) -> Option<Self> {
+        let mut place = || words.next().map(PathBuf::from).filter(|path| path.is_absolute());
+        Some(Self {
+            data_root: place()?,
+            state_root: place()?,
+            door: place()?,
+            image_helper: place()?,
+            monitor: place()?,
+        })
+    }
+
     /// The directory of a container.
     pub fn container(&self, id: &str) -> PathBuf {
         self.data_root.join("containers").join(id)
