@@ -30,6 +30,9 @@ fn run() -> u8 {
     if words.first().is_some_and(|word| word == "monitor") {
         return forgeone_runtime::monitor::main(words.into_iter().skip(1));
     }
+    if words.first().is_some_and(|word| word == "resolver") {
+        return forgeone_runtime::network::resolver::main(words.into_iter().skip(1));
+    }
     let mut global = Values::default();
     let parsed = understand(&words, &mut global).map_err(Failure::of_misuse);
     let log = match Log::open(&global) {

@@ -4,7 +4,7 @@ use crate::error::{Error, Fail, Result};
 use crate::signal::wait_readable;
 use rustix::fs::inotify;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// Directories that are watched for what is made, written, renamed or removed in them.
@@ -57,5 +57,12 @@ impl Inotify {
                 Err(errno) => return Err(Error::new("read(inotify)", errno)),
             }
         }
+    }
+}
+
+/// To be waited for: readable when something has happened.
+impl AsFd for Inotify {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }

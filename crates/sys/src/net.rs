@@ -7,9 +7,10 @@ mod route;
 
 pub use route::{Address, Counters, Destination, Device, Link, LinkWatch, Route, RouteKind, Veth, inside};
 
-use crate::error::{Fail, Result, check};
+use crate::error::{Errno, Fail, Result, check};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
-use std::os::fd::AsRawFd;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Sets the loopback interface of the current network namespace up (`SIOCSIFFLAGS`), which also gives it its
 /// addresses.
@@ -30,6 +31,19 @@ pub fn loopback_up() -> Result<()> {
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) })
         .map(drop)
         .fail(|| "ioctl(SIOCSIFFLAGS, \"lo\", IFF_UP)".into())
+}
+
+/// Begins to connect to a server by TCP without waiting for it: the socket, which doesn't block, is writable when it is
+/// connected.
+pub fn connect_tcp(server: SocketAddr) -> Result<OwnedFd> {
+    let call = || format!("connect(TCP, {server})");
+    let family = if server.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None).fail(call)?;
+    match rustix::net::connect(&socket, &server) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+        Err(errno) => Err(errno).fail(call),
+    }
 }
 
 /// Reads bytes as the kernel's answers.

@@ -13,6 +13,7 @@
 //! | `dbus` | messages of systemd | as long as they say they are; variants are read as they were written |
 //! | `protocol` | messages between runtime and init | what is read is the same when it is written and read again |
 //! | `names` | ids and paths of the command line and the config | no separator, no way up |
+//! | `dns` | questions of containers, answers of other servers | what is asked stands in every answer, which is no longer than it may be |
 
 mod draw;
 
@@ -35,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     ("dbus", cgroup::systemd::fuzz),
     ("protocol", lifecycle::fuzz),
     ("names", names),
+    ("dns", crate::network::resolver::fuzz),
 ];
 
 const FULL: &[u8] = include_bytes!("../../tests/fixtures/config-full.json");

@@ -31,6 +31,7 @@ fed! {
     fn any_message_of_a_bus_is_read() = dbus 20000;
     fn any_message_of_init_is_read() = protocol 20000;
     fn any_name_is_plain_or_refused() = names 20000;
+    fn any_question_is_answered_or_left_alone() = dns 20000;
 }
 
 #[test]

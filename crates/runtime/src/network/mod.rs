@@ -13,6 +13,7 @@ mod networks;
 pub mod policy;
 mod pools;
 mod rate;
+pub mod resolver;
 mod store;
 
 pub use asked::Asked;

@@ -49,6 +49,10 @@ fn main() {
         network networks: each_gets_the_lowest_free_subnet_and_name what_overlaps_is_refused
             other_interfaces_are_joined_or_refused without_ipv6_networks_have_none damaged_files_are_named
             the_tables_name_tells_data_roots_apart;
+        network resolver: members_find_each_other_by_name others_are_asked_for_the_rest
+            servers_that_hang_fail_or_lie_are_not_believed nothing_is_forwarded_from_an_internal_network
+            strangers_and_hostile_questions_do_no_harm a_server_of_the_host_keeps_its_port
+            it_lives_as_long_as_the_network_has_members it_has_few_rights_and_little_memory;
         registry containers: a_container_that_says_nothing_is_confined each_field_is_seen_inside
             another_containers_namespaces_are_shared a_volume_outlives_its_containers_and_begins_with_the_images_files
             a_volume_of_the_image_goes_with_its_container secrets_are_files_of_the_users_in_memory_and_nowhere_else

@@ -2,4 +2,6 @@
 
 pub(crate) mod connect;
 pub(crate) mod lan;
+pub(crate) mod names;
 pub(crate) mod networks;
+pub(crate) mod resolver;
