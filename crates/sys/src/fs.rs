@@ -8,8 +8,9 @@ mod descriptor;
 mod place;
 
 pub use content::{
-    copy_file, ftruncate, pread, pwrite_once, read, read_dir, read_file_at, read_regular, read_regular_at,
-    read_to_end, read_up_to, rewind, splice_to_file, write, write_all, write_file_at, write_once,
+    copy_file, ficlone, ftruncate, next_data, pread, pwrite_once, read, read_dir, read_file_at, read_regular,
+    read_regular_at, read_to_end, read_up_to, rewind, splice_to_file, write, write_all, write_file_at,
+    write_once,
 };
 pub use descriptor::{
     cloexec, dup, dup2_stdio, fd_path, flock_exclusive, flock_shared, is_sealed, memfd_create, memfd_seal,
@@ -297,6 +298,13 @@ pub fn getxattr(path: impl Arg, name: &CStr) -> Result<Vec<u8>> {
         sized(&mut value, |buffer| rustix::fs::getxattr(path, name, buffer))
             .fail(|| format!("getxattr({}, {})", Text(path), Text(name)))?;
         Ok(value)
+    })
+}
+
+/// `removexattr(2)`: removes an extended attribute; a symbolic link at `path` is followed.
+pub fn removexattr(path: impl Arg, name: &CStr) -> Result<()> {
+    with_c_str("removexattr", path, |path| {
+        rustix::fs::removexattr(path, name).fail(|| format!("removexattr({}, {})", Text(path), Text(name)))
     })
 }
 

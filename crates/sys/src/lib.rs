@@ -15,6 +15,7 @@ mod error;
 mod show;
 
 pub mod bpf;
+pub mod btrfs;
 pub mod credentials;
 #[cfg(target_arch = "x86_64")]
 mod early;

@@ -3,6 +3,7 @@
 use super::{AtFlags, FileType, Mode, OFlags, openat, statat};
 use crate::error::{Errno, Error, Fail, Result, retry, with_c_str};
 use crate::show;
+use rustix::fs::SeekFrom;
 use rustix::path::Arg;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
@@ -96,7 +97,7 @@ pub fn splice_to_file(pipe: impl AsFd, file: impl AsFd, offset: u64, length: usi
 
 /// `lseek(2)` to the beginning.
 pub fn rewind(fd: impl AsFd) -> Result<()> {
-    let sought = rustix::fs::seek(&fd, rustix::fs::SeekFrom::Start(0)).map(drop);
+    let sought = rustix::fs::seek(&fd, SeekFrom::Start(0)).map(drop);
     sought.fail(|| format!("lseek({}, 0, SEEK_SET)", show::fd(&fd)))
 }
 
@@ -183,4 +184,25 @@ pub fn copy_file(from: impl AsFd, to: impl AsFd, length: u64) -> Result<u64> {
         }
     }
     Ok(copied)
+}
+
+/// Gives `to` the content of `from` without copying it: both share it until one is written to (ioctl_ficlone(2)).
+///
+/// # Errors
+/// The kernel's answer: `EOPNOTSUPP`, `EXDEV` or `EINVAL` where they can't.
+pub fn ficlone(to: impl AsFd, from: impl AsFd) -> Result<()> {
+    rustix::fs::ioctl_ficlone(&to, &from)
+        .fail(|| format!("ioctl({}, FICLONE, {})", show::fd(&to), show::fd(&from)))
+}
+
+/// Where the next data of a file begins, from a place on, and where it ends; `None` if a hole reaches to the end (lseek(2)).
+pub fn next_data(fd: impl AsFd, from: u64) -> Result<Option<(u64, u64)>> {
+    let seek = |to: SeekFrom, word: &str| {
+        rustix::fs::seek(&fd, to).fail(|| format!("lseek({}, {from}, {word})", show::fd(&fd)))
+    };
+    let start = match seek(SeekFrom::Data(from), "SEEK_DATA") {
+        Err(e) if e.errno() == Errno::NXIO => return Ok(None),
+        start => start?,
+    };
+    Ok(Some((start, seek(SeekFrom::Hole(start), "SEEK_HOLE")?)))
 }
