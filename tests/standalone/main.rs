@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and says what it left behind"
 )]
 
+mod drivers;
 mod hand_over;
 mod kit;
 mod life;

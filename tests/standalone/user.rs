@@ -18,10 +18,15 @@ $f exec web /bin/sh -c 'grep CapEff /proc/self/status | cut -f2'
 $f exec -u 5:6 web /bin/sh -c 'echo $(id -u) $(id -g)'
 $f cp root.tar.gz web:/y; $f cp web:/y y; cmp y root.tar.gz; $f diff web | grep '/y$'
 $f stop web; $f wait web; $f rm web
-$f rmi mini:1 > /dev/null; $f ps -aq; ls "$1/.local/share/forgeone/containers"
+$f run --name copy --storage-driver vfs mini:1 /bin/sh -c 'echo 1 > /n; rm /etc/passwd'
+$f diff copy | grep -e '/n$' -e passwd; $f snapshot create copy first; $f cp root.tar.gz copy:/n
+$f snapshot restore copy first; $f cp copy:/n n; cat n; $f commit copy next:1 > /dev/null
+$f run --rm next:1 /bin/sh -c 'cat /n; test -e /etc/passwd || echo none'; $f snapshot rm copy first; $f rm copy
+$f rmi next:1 mini:1 > /dev/null; $f ps -aq; ls "$1/.local/share/forgeone/containers"
 "#;
 
-const SHOWN: &str = "id 0\n-rw-r--r--\n00000000a80425fb\n5 6\nA /y\nweb\n0\nweb\n";
+const SHOWN: &str = "id 0\n-rw-r--r--\n00000000a80425fb\n5 6\nA /y\nweb\n0\nweb\n\
+    D /etc/passwd\nA /n\nfirst\nfirst\n1\n1\nnone\nfirst\ncopy\n";
 
 #[test]
 fn an_ordinary_user_runs_enters_copies_and_removes() {

@@ -1,7 +1,7 @@
 //! Trees are copied entry by entry, beneath descriptors on both sides: no link is followed, none leads out.
 //!
 //! What is copied keeps its mode, time, extended attributes and further names; its owner too, unless another is said.
-//! Contents are shared where the file system can (copy_file_range(2)).
+//! Contents are shared where the file system can, and holes stay.
 
 use crate::failure::Failure;
 use forgeone_sys::fs::{self, AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps};
@@ -9,6 +9,7 @@ use forgeone_sys::{AsFd, BorrowedFd, Errno, OwnedFd};
 use std::collections::HashMap;
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Copier {
     /// Whom everything belongs to afterwards; otherwise whom it belongs to.
     pub(crate) owner: Option<(u32, u32)>,
+    /// Whether it is an overlay's upper directory, which says of directories that they hide what is below.
+    changes: bool,
     /// Files with several names, by device and inode: where the first was copied to, below the top.
     links: HashMap<(u64, u64), PathBuf>,
 }
@@ -25,6 +28,11 @@ impl Copier {
     /// That all belongs to this user and group.
     pub(crate) fn owned_by(owner: Option<(u32, u32)>) -> Self {
         Self { owner, ..Self::default() }
+    }
+
+    /// That an overlay's upper directory stays one.
+    pub(crate) fn of_changes() -> Self {
+        Self { changes: true, ..Self::default() }
     }
 
     /// Copies `name` in `from` to `to_name` in `to`, whatever it is; what is there and no directory is replaced.
@@ -41,7 +49,7 @@ impl Copier {
     /// Copies all that is in a directory, and what the directory itself is.
     pub(crate) fn content(&mut self, from: BorrowedFd, to: BorrowedFd) -> Result<(), Failure> {
         self.within(from, to, (to, Path::new("")))?;
-        finish(&fs::fstat(from)?, from, to, self.owner)
+        self.finish(&fs::fstat(from)?, from, to)
     }
 
     fn within(
@@ -102,10 +110,8 @@ impl Copier {
                 )?;
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
                 let made = fs::openat(to, to_name, flags, Mode::from_raw_mode(0o600))?;
-                let failed = |e: std::io::Error| Failure::new(format_args!("write: {e}"));
-                let mut made = File::from(made);
-                std::io::copy(&mut File::from(source), &mut made).map_err(failed)?;
-                finish(&stat, place.as_fd(), made.as_fd(), self.owner)?;
+                content(&source, &made, stat.st_size as u64)?;
+                self.finish(&stat, place.as_fd(), made.as_fd())?;
             }
             FileType::Symlink => {
                 let target = fs::readlinkat(&place, "")?;
@@ -145,7 +151,22 @@ impl Copier {
             _ => e.into(),
         })?;
         self.within(place.as_fd(), made.as_fd(), top)?;
-        finish(stat, place.as_fd(), made.as_fd(), self.owner)
+        self.finish(stat, place.as_fd(), made.as_fd())
+    }
+
+    /// Gives a file or directory what the other has: the owner first, since that takes away set-user-id and capabilities,
+    /// and the time last.
+    pub(crate) fn finish(&self, stat: &Stat, from: BorrowedFd, to: BorrowedFd) -> Result<(), Failure> {
+        let (uid, gid) = self.owner.unwrap_or((stat.st_uid, stat.st_gid));
+        fs::fchown(to, uid, gid)?;
+        fs::fchmod(to, stat.st_mode & 0o7777)?;
+        for name in fs::listxattr(fs::fd_path(from))? {
+            if !is_overlayfs_own(&name) || (self.changes && name.to_bytes().ends_with(b".overlay.opaque")) {
+                let value = fs::getxattr(fs::fd_path(from), &name)?;
+                fs::setxattr(fs::fd_path(to), &name, &value)?;
+            }
+        }
+        Ok(fs::futimens(to, &times(stat))?)
     }
 
     /// Owner and time of what can't be opened.
@@ -168,19 +189,29 @@ fn remove(at: BorrowedFd, name: &OsStr) -> Result<(), Failure> {
     }
 }
 
-/// Gives a file or directory what the other has: the owner first, since that takes away set-user-id and capabilities, and
-/// the time last.
-fn finish(stat: &Stat, from: BorrowedFd, to: BorrowedFd, owner: Option<(u32, u32)>) -> Result<(), Failure> {
-    let (uid, gid) = owner.unwrap_or((stat.st_uid, stat.st_gid));
-    fs::fchown(to, uid, gid)?;
-    fs::fchmod(to, stat.st_mode & 0o7777)?;
-    for name in fs::listxattr(fs::fd_path(from))? {
-        if !is_overlayfs_own(&name) {
-            let value = fs::getxattr(fs::fd_path(from), &name)?;
-            fs::setxattr(fs::fd_path(to), &name, &value)?;
-        }
+/// Gives a new file the content of another: shared where the file system can, otherwise copied without its holes.
+pub(crate) fn content(from: impl AsFd, to: impl AsFd, size: u64) -> Result<(), Failure> {
+    if fs::ficlone(&to, &from).is_ok() {
+        return Ok(());
     }
-    Ok(fs::futimens(to, &times(stat))?)
+    let failed = |e: std::io::Error| Failure::new(format_args!("write: {e}"));
+    let file = |fd: BorrowedFd| fd.try_clone_to_owned().map(File::from).map_err(failed);
+    let (mut source, mut made) = (file(from.as_fd())?, file(to.as_fd())?);
+    // Files of /proc have no size; some file systems can't tell their holes.
+    if size == 0 || fs::next_data(&from, 0).is_err() {
+        return std::io::copy(&mut source, &mut made).map(drop).map_err(failed);
+    }
+    let mut at = 0;
+    while let Some((start, end)) = fs::next_data(&from, at)? {
+        source
+            .seek(SeekFrom::Start(start))
+            .and_then(|_| made.seek(SeekFrom::Start(start)))
+            .map_err(failed)?;
+        std::io::copy(&mut (&mut source).take(end - start), &mut made).map_err(failed)?;
+        at = end;
+    }
+    // What is written to meanwhile may have grown.
+    made.set_len(size.max(at)).map_err(failed)
 }
 
 /// Whether an attribute is overlayfs' own note, which means nothing elsewhere.

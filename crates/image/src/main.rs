@@ -21,6 +21,7 @@ mod push;
 mod remote;
 mod rootfs;
 mod save;
+mod snapshot;
 mod store;
 mod terminal;
 mod unpack;

@@ -97,7 +97,7 @@ impl Place {
 fn diff_tells_what_was_added_changed_and_removed() {
     let Some(place) = Place::new() else { return };
     let expected = "C /etc\nC /etc/file\nD /gone\nA /new\nA /new/fifo\nA /new/file\nA /new/link\nA /new/second\n\
-        C /replaced\nA /replaced/y\n";
+        C /replaced\nD /replaced/x\nA /replaced/y\n";
     assert_eq!(place.container(&["diff"]), expected);
     let tree = place.path("tree");
     place.record(&json!({ "rootfs": { "base": { "directory": tree }, "upper": null } }));

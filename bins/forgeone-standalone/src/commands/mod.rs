@@ -56,6 +56,7 @@ pub(crate) fn carry_out(call: &Call, global: &Values, log: &Log) -> std::result:
         "events" => events::events(&here, call),
         "cp" => files::copy(&here, call),
         "diff" | "commit" | "export" => files::run(&here, call),
+        name if name.starts_with("snapshot ") => files::snapshot(&here, call),
         "stats" => stats::stats(&here, call),
         "system df" => system::df(&here, call),
         "system info" => system::info(&here, call),

@@ -171,7 +171,7 @@ pub const IMAGE_FOR_CONTAINERS: Program = Program {
             flags: &[
                 CONTAINER,
                 value("type", None, "TYPE", "image, directory, archive or disk (as the word says)"),
-                value("storage-driver", None, "DRIVER", "overlay"),
+                value("storage-driver", None, "DRIVER", "overlay, btrfs or vfs (the first that works)"),
                 value("pull", None, "WHEN", "missing, always or never (missing)"),
                 value("platform", None, "OS/ARCH[/VARIANT]", "instead of this machine's"),
                 AUTH_FILE,
@@ -211,6 +211,25 @@ pub const IMAGE_FOR_CONTAINERS: Program = Program {
             words: &["<outside>", "<inside>"],
             flags: &[CONTAINER, PID, ARCHIVE],
             ..plain("copy-in", "copy files into a container; - is a tar archive")
+        },
+        Command {
+            words: &["<name>"],
+            flags: &[CONTAINER, PID],
+            ..plain("snapshot-create", "keep what a container has changed by now")
+        },
+        Command {
+            flags: &[CONTAINER, PID, TEMPLATE, switch("quiet", Some('q'), "only names")],
+            ..plain("snapshot-ls", "list a container's snapshots")
+        },
+        Command {
+            words: &["<name>"],
+            flags: &[CONTAINER, PID],
+            ..plain("snapshot-restore", "have a container as it was then")
+        },
+        Command {
+            words: &["<name>", "[names...]"],
+            flags: &[CONTAINER, PID],
+            ..plain("snapshot-rm", "remove snapshots of a container")
         },
     ],
     global: GLOBAL,

@@ -121,7 +121,7 @@ macro_rules! container_flags {
             value("cidfile", None, "FILE", "write the container's id to FILE"),
             value("pull", None, "POLICY", "missing, always or never (missing)"),
             value("platform", None, "OS/ARCH", "of the image, if not this machine's"),
-            value("storage-driver", None, "DRIVER", "overlay, so far the only one")
+            value("storage-driver", None, "DRIVER", "overlay, btrfs or vfs (the first that works)")
         ]
     };
 }
@@ -300,6 +300,31 @@ One of the two is CONTAINER:PATH; - is a tar archive on standard input or output
         words: CONTAINER,
         flags: &[value("output", Some('o'), "FILE", "write to FILE (standard output)")],
         ..plain("export", "write the files of a container as a tar archive")
+    },
+    Command {
+        words: &["<command>", "[arguments...]"],
+        group: &[
+            Command {
+                words: &["<container>", "<name>"],
+                text: "One that runs is paused meanwhile.",
+                ..plain("snapshot create", "keep what a container has changed by now")
+            },
+            Command {
+                words: CONTAINER,
+                flags: &[TEMPLATE, switch("quiet", Some('q'), "only names")],
+                ..plain("snapshot ls", "list the snapshots of a container")
+            },
+            Command {
+                words: &["<container>", "<name>"],
+                text: "The container must not run. What it has changed since is gone.",
+                ..plain("snapshot restore", "have the files of a container as they were then")
+            },
+            Command {
+                words: &["<container>", "<name>", "[names...]"],
+                ..plain("snapshot rm", "remove snapshots of a container")
+            },
+        ],
+        ..plain("snapshot", "snapshots of what containers have changed: create, ls, restore, rm")
     },
     Command { words: &["<container>", "<name>"], ..plain("rename", "give a container another name") },
     Command {

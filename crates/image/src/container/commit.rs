@@ -24,19 +24,15 @@ pub(super) fn commit(container: &Container, call: &Call, global: &Values) -> Res
     let name = name(call, 0)?;
     let store = store(global)?;
     let of = container.record.image.as_ref().map(|image| store.find(&image.digest)).transpose()?;
-    super::alone()?;
     let (mut config, mut layers) = match &of {
         Some(image) => existing(&store, image)?,
         None => (Map::new(), Vec::new()),
     };
     let (layer, diff_id) = match of {
-        Some(_) => {
-            let (_mounted, changes) = container.record.rootfs.mount_base(&container.target())?;
-            match changes.is_dir() {
-                true => pack(&store, &super::open(&changes)?, Form::Changes)?,
-                false => return Err(Failure::new("it has never run, so it has changed nothing")),
-            }
-        }
+        Some(_) => match container.changes()? {
+            Some(found) => pack(&store, &found.changes, Form::Changes)?,
+            None => return Err(Failure::new("it has never run, so it has changed nothing")),
+        },
         // What has no image becomes one whole.
         None => {
             let (root, _mounted) = container.look()?;

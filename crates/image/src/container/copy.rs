@@ -5,6 +5,7 @@ use super::Container;
 use crate::copy::Copier;
 use crate::failure::Failure;
 use crate::pack::{Form, Packer};
+use crate::snapshot::Beside;
 use crate::unpack;
 use forgeone_cli::Call;
 use forgeone_runtime::fs::{Links, Resolver};
@@ -144,14 +145,4 @@ fn unarchive(container: &Container, inside: &str, call: &Call) -> Result<(), Fai
         copier.copy(directory.as_fd(), &name, target.as_fd(), &name)?;
     }
     Ok(())
-}
-
-/// A directory that is gone in the end.
-struct Beside(std::path::PathBuf);
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        // It goes with its container otherwise.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

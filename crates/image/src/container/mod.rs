@@ -11,6 +11,7 @@ pub(crate) use commit::import;
 
 use crate::failure::Failure;
 use crate::pack::{Form, Packer};
+use crate::snapshot::{self, Changes};
 use forgeone_cli::{Call, Values};
 use forgeone_runtime::registry::rootfs::{Image, Mounted, RootfsPlan};
 use forgeone_sys::fs as sys;
@@ -32,28 +33,33 @@ pub(crate) fn run(call: &Call, global: &Values) -> Result<(), Failure> {
         "export" => export(&container, call),
         "copy-out" => copy::out(&container, call),
         "copy-in" => copy::into(&container, call),
+        name if name.starts_with("snapshot-") => snapshot::named::run(&container, call),
         _ => Err(Failure::new("no such command")),
     }
 }
 
+/// Why some containers have no changes.
+pub(crate) const NOT_APART: &str =
+    "what it changes isn't kept apart from what it began with: it writes to a directory or a disk image";
+
 /// A container, as its directory has it.
-struct Container {
-    directory: PathBuf,
-    record: Record,
+pub(crate) struct Container {
+    pub(crate) directory: PathBuf,
+    pub(crate) record: Record,
     /// Its first process, if it runs.
-    pid: Option<u32>,
+    pub(crate) pid: Option<u32>,
 }
 
 /// What of `container.json` is needed.
 #[derive(Deserialize)]
-struct Record {
+pub(crate) struct Record {
     #[serde(default)]
-    image: Option<Image>,
-    rootfs: RootfsPlan,
+    pub(crate) image: Option<Image>,
+    pub(crate) rootfs: RootfsPlan,
 }
 
 impl Container {
-    fn open(call: &Call) -> Result<Self, Failure> {
+    pub(crate) fn open(call: &Call) -> Result<Self, Failure> {
         let directory = call.flags.path("container")?;
         let directory = directory.ok_or_else(|| Failure::new("--container is needed"))?;
         let file = directory.join("container.json");
@@ -64,8 +70,17 @@ impl Container {
         Ok(Self { directory, record, pid })
     }
 
-    fn target(&self) -> PathBuf {
+    /// Where it is mounted.
+    pub(crate) fn target(&self) -> PathBuf {
         self.directory.join("rootfs")
+    }
+
+    /// What it has changed; `None` if it has never run.
+    fn changes(&self) -> Result<Option<Changes>, Failure> {
+        if self.record.rootfs.changed().is_none() {
+            return Err(Failure::new(NOT_APART));
+        }
+        snapshot::driver(self.record.rootfs.driver).changes(self)
     }
 
     /// Its root directory, for reading; as long as the second is there.
@@ -90,8 +105,13 @@ impl Container {
     }
 }
 
-fn open(path: &Path) -> Result<OwnedFd, Failure> {
+pub(crate) fn open(path: &Path) -> Result<OwnedFd, Failure> {
     Ok(sys::open(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?)
+}
+
+/// The same, to be read or given other attributes.
+pub(crate) fn open_for_reading(path: &Path) -> Result<OwnedFd, Failure> {
+    Ok(sys::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?)
 }
 
 /// The root directory of a running container's first process.
@@ -107,7 +127,7 @@ fn root_of(pid: u32) -> Result<OwnedFd, Failure> {
 }
 
 /// Has a mount namespace of its own from here on.
-fn alone() -> Result<(), Failure> {
+pub(crate) fn alone() -> Result<(), Failure> {
     process::unshare(Namespaces::MOUNT)?;
     Ok(mount::mount_propagation("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?)
 }

@@ -15,6 +15,7 @@ mod kind;
 use crate::failure::Failure;
 use crate::images::{self, store};
 use crate::load;
+use crate::snapshot;
 use crate::store::{Image, Store};
 use forgeone_cli::{Call, Values};
 use forgeone_distribution::Reference;
@@ -22,7 +23,7 @@ use forgeone_runtime::registry::rootfs::{self, Base, Driver, Source};
 use kind::{Kind, Wanted};
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the answer is called in the container's directory.
 const ANSWER: &str = "image.json";
@@ -61,11 +62,11 @@ fn answer(call: &Call, global: &Values) -> Result<(), Failure> {
     let container = call.flags.path("container")?;
     let container = container.ok_or_else(|| Failure::new("rootfs: --container is needed"))?;
     let wanted = choice(&call.flags, "type", &["image", "directory", "archive", "disk"])?;
-    choice(&call.flags, "storage-driver", &["overlay"])?;
     let store = store(global)?;
     let wanted = kind::wanted(call.text(0)?, wanted)?;
     let how = image::How::of(&call.flags)?;
-    let source = source(&store, &wanted, &how).map_err(|failure| match &wanted {
+    let place = Place { store: &store, container: &container, driver: call.flags.text("storage-driver")? };
+    let source = source(&place, &wanted, &how).map_err(|failure| match &wanted {
         Wanted::Image(_) => failure,
         Wanted::Load(path, _) | Wanted::Path(path, _) => failure.during(path.display()),
     })?;
@@ -75,29 +76,55 @@ fn answer(call: &Call, global: &Values) -> Result<(), Failure> {
     written.map_err(|e| Failure::new(format_args!("{}: {e}", place.display())))
 }
 
-fn source(store: &Store, wanted: &Wanted, how: &image::How) -> Result<Source, Failure> {
+/// Whom it is for.
+struct Place<'a> {
+    store: &'a Store,
+    /// The container's directory.
+    container: &'a Path,
+    /// The storage driver that is asked for.
+    driver: Option<&'a str>,
+}
+
+impl Place<'_> {
+    /// What a container of these layers is made of.
+    fn made(&self, layers: Vec<PathBuf>) -> Result<(Base, Driver), Failure> {
+        let driver = snapshot::choose(self.store, self.driver)?;
+        Ok((driver.make(self.store, layers, self.container)?, driver.which()))
+    }
+
+    /// What no driver has to do with: there are no layers.
+    fn plain(&self, base: Base) -> Result<Source, Failure> {
+        match self.driver.filter(|driver| *driver != Driver::default().word()) {
+            Some(driver) => Err(Failure::new(format_args!(
+                "a directory or a disk image is used as it is, without the storage driver {driver}; leave it out"
+            ))),
+            None => Ok(Source { image: None, config: None, base, driver: Driver::default() }),
+        }
+    }
+}
+
+fn source(place: &Place, wanted: &Wanted, how: &image::How) -> Result<Source, Failure> {
+    let store = place.store;
     match wanted {
-        Wanted::Image(name) => of_image(store, image::find(store, name, how)?),
-        Wanted::Load(path, name) => loaded(store, path, name.as_deref()),
+        Wanted::Image(name) => of_image(place, image::find(store, name, how)?),
+        Wanted::Load(path, name) => loaded(place, path, name.as_deref()),
         Wanted::Path(path, kind) => match kind {
-            Kind::Image => loaded(store, path, None),
-            Kind::Directory => Ok(plain(Base::Directory(path.canonicalize().map_err(Failure::new)?))),
-            Kind::Archive => Ok(plain(Base::Layers(vec![store.archive(path)?]))),
+            Kind::Image => loaded(place, path, None),
+            Kind::Directory => place.plain(Base::Directory(path.canonicalize().map_err(Failure::new)?)),
+            Kind::Archive => {
+                let (base, driver) = place.made(vec![store.archive(path)?])?;
+                Ok(Source { image: None, config: None, base, driver })
+            }
             Kind::Disk => {
                 let (disk, note) = disk::find(path)?;
                 if let Some(note) = note {
                     // Nobody is left to be told if that fails.
                     let _ = writeln!(std::io::stderr(), "forgeone: {}: {note}", path.display());
                 }
-                Ok(plain(Base::Disk(disk)))
+                place.plain(Base::Disk(disk))
             }
         },
     }
-}
-
-/// What has no image.
-fn plain(base: Base) -> Source {
-    Source { image: None, config: None, base, driver: Driver::Overlay }
 }
 
 /// An option's value, which is one of these.
@@ -110,8 +137,8 @@ fn choice<'v>(flags: &Values, name: &str, values: &[&'v str]) -> Result<Option<&
 }
 
 /// Loads an archive or a layout, and takes the image of it that is meant.
-fn loaded(store: &Store, path: &Path, name: Option<&str>) -> Result<Source, Failure> {
-    let mut loaded = load::load(store, path)?;
+fn loaded(place: &Place, path: &Path, name: Option<&str>) -> Result<Source, Failure> {
+    let mut loaded = load::load(place.store, path)?;
     if let Some(name) = name {
         let whole = name.parse::<Reference>().ok().map(|name| name.to_string());
         let all = loaded.join(", ");
@@ -124,7 +151,7 @@ fn loaded(store: &Store, path: &Path, name: Option<&str>) -> Result<Source, Fail
         }
     }
     match &loaded[..] {
-        [one] => of_image(store, store.find(one)?),
+        [one] => of_image(place, place.store.find(one)?),
         several => {
             let several = several.join(", ");
             Err(Failure::new(format_args!("it has several images; name one of {several}")))
@@ -132,7 +159,8 @@ fn loaded(store: &Store, path: &Path, name: Option<&str>) -> Result<Source, Fail
     }
 }
 
-fn of_image(store: &Store, image: Image) -> Result<Source, Failure> {
+fn of_image(place: &Place, image: Image) -> Result<Source, Failure> {
+    let store = place.store;
     let (_, config) = store.manifest(&image)?;
     let document = store.document(&config.digest)?;
     let whole: serde_json::Value = serde_json::from_slice(&document).map_err(Failure::new)?;
@@ -141,10 +169,6 @@ fn of_image(store: &Store, image: Image) -> Result<Source, Failure> {
     let image =
         rootfs::Image { name, digest: image.manifest.digest.to_string(), id: config.digest.to_string() };
     let layers = store.layers(&crate::image::Config::parse(&document)?)?;
-    Ok(Source {
-        image: Some(image),
-        config: config_object,
-        base: Base::Layers(layers),
-        driver: Driver::Overlay,
-    })
+    let (base, driver) = place.made(layers)?;
+    Ok(Source { image: Some(image), config: config_object, base, driver })
 }

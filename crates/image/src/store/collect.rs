@@ -1,6 +1,7 @@
 //! What is needed stays, the rest is removed: blobs and layers that no image has, no container is made of, and no pull that
 //! was begun goes on with.
 
+use super::trees::TREES;
 use super::{Image, Store, discard};
 use crate::failure::Failure;
 use crate::image::Config;
@@ -10,7 +11,13 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
+
+/// What has what may be removed.
+const DIRECTORIES: [&str; 3] = [BLOBS, LAYERS, TREES];
+const BLOBS: &str = "blobs/sha256";
+const LAYERS: &str = "layers";
 
 impl Store {
     /// Removes every blob and layer that nobody needs, with `pulls` also what the next pull would go on with; how many
@@ -43,7 +50,7 @@ impl Store {
             |image: &&Image| held.iter().any(|held| held.image.as_ref() == Some(&image.manifest.digest));
         let active = ids(images.iter().filter(is_held).cloned().collect())?.len();
         let needed = self.needed(false)?;
-        let others = ["blobs/sha256", "layers"].map(|directory| self.others(directory, needed.of(directory)));
+        let others = DIRECTORIES.map(|directory| self.others(directory, needed.of(directory)));
         let others = others.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
         Ok(Usage {
             total: ids(images)?.len(),
@@ -61,6 +68,7 @@ impl Store {
         }
         for held in self.held()? {
             needed.layers.extend(held.layers);
+            needed.trees.extend(held.tree);
             if let Some(manifest) = held.image {
                 // What a container is made of are its layers.
                 let _ = needed.manifest(self, &manifest);
@@ -81,7 +89,7 @@ impl Store {
         let needed = self.needed(true)?;
         self.collect_begun(|blob| needed.blobs.contains(blob), false)?;
         let mut freed = 0;
-        for directory in ["blobs/sha256", "layers"] {
+        for directory in DIRECTORIES {
             for path in self.others(directory, needed.of(directory))? {
                 freed += disk_usage([&path]);
                 discard(&path);
@@ -94,8 +102,11 @@ impl Store {
     /// What a directory has but for these names.
     fn others(&self, directory: &str, kept: &BTreeSet<String>) -> Result<Vec<PathBuf>, Failure> {
         let path = self.path.join(directory);
-        let entries =
-            fs::read_dir(&path).map_err(|e| Failure::new(format_args!("store {}: {e}", path.display())))?;
+        let entries = match fs::read_dir(&path) {
+            // No container wanted a tree.
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|e| Failure::new(format_args!("store {}: {e}", path.display())))?,
+        };
         let other =
             |entry: &fs::DirEntry| !entry.file_name().to_str().is_some_and(|name| kept.contains(name));
         Ok(entries.flatten().filter(other).map(|entry| entry.path()).collect())
@@ -116,17 +127,23 @@ pub(crate) struct Usage {
     reclaimable: u64,
 }
 
-/// What is needed, by its digests' digits.
+/// What is needed; blobs and layers by their digests' digits.
 #[derive(Default)]
 struct Needed {
     blobs: BTreeSet<String>,
     layers: BTreeSet<String>,
+    /// By their names.
+    trees: BTreeSet<String>,
 }
 
 impl Needed {
     /// What of a directory of the store is needed.
     fn of(&self, directory: &str) -> &BTreeSet<String> {
-        if directory == "layers" { &self.layers } else { &self.blobs }
+        match directory {
+            LAYERS => &self.layers,
+            TREES => &self.trees,
+            _ => &self.blobs,
+        }
     }
 
     /// A manifest of the store, and what it names.

@@ -6,7 +6,7 @@ use forgeone_distribution::Digest;
 use forgeone_runtime::registry::rootfs::{Base, Source};
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What one container holds.
 pub(crate) struct Held {
@@ -16,6 +16,8 @@ pub(crate) struct Held {
     pub(crate) image: Option<Digest>,
     /// The digits of its layers' diff IDs.
     pub(super) layers: Vec<String>,
+    /// The name of its tree.
+    pub(super) tree: Option<String>,
 }
 
 impl Store {
@@ -43,18 +45,23 @@ impl Store {
             held.push(Held {
                 container: called(&entry.path()),
                 image: source.image.map(digest).transpose()?,
-                layers: self.layers_in(&source.base),
+                layers: layers_in(&source.base),
+                tree: tree_in(&source.base),
             });
         }
         Ok(held)
     }
+}
 
-    fn layers_in(&self, base: &Base) -> Vec<String> {
-        let Base::Layers(layers) = base else { return Vec::new() };
-        let name =
-            |layer: &std::path::PathBuf| Some(layer.parent()?.file_name()?.to_string_lossy().into_owned());
-        layers.iter().filter_map(name).collect()
-    }
+fn layers_in(base: &Base) -> Vec<String> {
+    let Base::Layers(layers) = base else { return Vec::new() };
+    let name = |layer: &PathBuf| Some(layer.parent()?.file_name()?.to_string_lossy().into_owned());
+    layers.iter().filter_map(name).collect()
+}
+
+fn tree_in(base: &Base) -> Option<String> {
+    let Base::Tree(tree) = base else { return None };
+    Some(tree.file_name()?.to_string_lossy().into_owned())
 }
 
 /// What a container is called by who has it: its record may be of another version.

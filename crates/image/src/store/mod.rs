@@ -5,6 +5,7 @@
 //!    oci-layout  index.json     a manifest for each name (annotation org.opencontainers.image.ref.name)
 //!    blobs/sha256/<digest>      manifests, configs, layers as they came; verified when written
 //!    layers/<diff ID>/          a layer unpacked, as overlayfs takes it; whole, or not there
+//!    trees/<digest>/            layers laid over each other, for drivers without overlay
 //!    archives/<digest>          the diff ID of a tar of a root file system
 //!    pulls/                     what came of pulls that didn't end, for the next ones
 //!    tmp/                       what is being made; whoever finds it left over removes it
@@ -21,6 +22,7 @@ mod collect;
 mod containers;
 mod layers;
 mod pulls;
+mod trees;
 
 use crate::failure::Failure;
 pub(crate) use blob::Incoming;
@@ -216,7 +218,7 @@ impl Store {
     }
 
     /// A path in `tmp/` that nobody else has.
-    fn temporary(&self) -> PathBuf {
+    pub(crate) fn temporary(&self) -> PathBuf {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         self.path.join("tmp").join(format!("{}-{count}", std::process::id()))

@@ -77,7 +77,7 @@ fn an_image_is_told_in_full() {
     let sizes: Vec<_> = steps.as_array().unwrap().iter().map(|step| step["Size"].as_u64().unwrap()).collect();
     assert_eq!(sizes, [4, 0, 9]);
     let table = place.ok(&["image", "history", "web:1"]);
-    assert!(table.contains("RUN something long enough that it does not f…   4B     why\n"), "{table}");
+    assert!(table.contains("RUN something long enough that it does not f…  4B    why\n"), "{table}");
     assert!(table.contains("COPY one / [31m") && !table.contains('\u{1b}'), "{table}");
     assert_eq!(place.fails(&["image", "nothing"]), "image: unknown command nothing");
 }

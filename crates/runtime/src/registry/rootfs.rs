@@ -6,6 +6,7 @@
 //! | base | mounted as |
 //! |---|---|
 //! | layers of the store | overlay, with what is written in the container's `upper` |
+//! | the files of layers in one tree (drivers vfs and btrfs) | the container's own copy of it, `tree` |
 //! | a directory | itself: what is written stays in it; with an upper, overlay |
 //! | a disk image | its file system, through a loop device that goes with the mount; if it is read-only, overlay above it |
 
@@ -18,6 +19,7 @@ mod view;
 use crate::error::{Error, Kind, Result};
 pub(super) use crate::lifecycle::in_user_namespace;
 pub use mount::Mounted;
+pub use overlay::probe as probe_overlay;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -52,6 +54,8 @@ pub struct Image {
 pub enum Base {
     /// Directories in the form of overlayfs' lower ones, the lowest last.
     Layers(Vec<PathBuf>),
+    /// What the same would show, in one directory: the container has a copy of it.
+    Tree(PathBuf),
     /// A directory.
     Directory(PathBuf),
     /// A file system within a file or a block device.
@@ -74,10 +78,11 @@ pub struct Disk {
 }
 
 /// How the files of an image and what a container writes are kept apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Driver {
     /// overlayfs.
+    #[default]
     Overlay,
     /// A copy for each container.
     Vfs,
@@ -85,10 +90,24 @@ pub enum Driver {
     Btrfs,
 }
 
+impl Driver {
+    /// As `--storage-driver` has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Overlay => "overlay",
+            Self::Vfs => "vfs",
+            Self::Btrfs => "btrfs",
+        }
+    }
+}
+
+/// A container's own copy of a tree, in its directory.
+pub const TREE: &str = "tree";
+
 /// Where a container's own changes go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upper {
-    /// The container's directory, which has `upper/` and `work/`, or `disk.img`.
+    /// The container's directory, which has `upper/` and `work/`, or `disk.img`, or `tree/`.
     pub directory: PathBuf,
     /// How much may be written, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,6 +121,9 @@ pub struct RootfsPlan {
     pub base: Base,
     /// Where what the container changes is kept; otherwise it changes its base.
     pub upper: Option<Upper>,
+    /// How that is done.
+    #[serde(default)]
+    pub driver: Driver,
 }
 
 impl RootfsPlan {
@@ -112,7 +134,7 @@ impl RootfsPlan {
     pub fn new(source: &Source, directory: &Path, disk_bytes: Option<u64>) -> Result<Self> {
         let base = source.base.clone();
         let own = match &base {
-            Base::Layers(_) => true,
+            Base::Layers(_) | Base::Tree(_) => true,
             Base::Directory(_) => false,
             Base::Disk(disk) => disk.read_only,
         };
@@ -120,7 +142,25 @@ impl RootfsPlan {
             let message = "disk_bytes: there is no limit for what is written into a directory or a disk image in place; run an image or an archive";
             return Err(Error::new(Kind::Config, message));
         }
+        if let (Base::Tree(_), Some(_)) = (&base, disk_bytes) {
+            let driver = source.driver.word();
+            let message = format!(
+                "disk_bytes: the storage driver {driver} has no limit; use overlay, or leave the limit out"
+            );
+            return Err(Error::new(Kind::Config, message));
+        }
         let upper = own.then(|| Upper { directory: directory.to_owned(), disk_bytes });
-        Ok(Self { base, upper })
+        Ok(Self { base, upper, driver: source.driver })
+    }
+
+    /// What of the container's directory has what the container has changed; nothing if that isn't kept apart from what it
+    /// began with.
+    pub fn changed(&self) -> Option<&'static str> {
+        let upper = self.upper.as_ref()?;
+        Some(match (&self.base, upper.disk_bytes) {
+            (Base::Tree(_), _) => TREE,
+            (_, Some(_)) => upper::FILE,
+            (_, None) => upper::UPPER,
+        })
     }
 }

@@ -6,7 +6,7 @@
 use crate::error::{Error, Kind, Result};
 use forgeone_sys::fs::{self, AtFlags, Mode, OFlags};
 use forgeone_sys::mount::{self, UnmountFlags};
-use forgeone_sys::{BorrowedFd, Errno};
+use forgeone_sys::{BorrowedFd, Errno, btrfs};
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -59,6 +59,10 @@ fn empty(dir: BorrowedFd, mount: u64, depth: u32) -> Result<()> {
         if fs::mount_id(&inner)? != mount {
             let place = fs::readlinkat(fs::CWD, fs::fd_path(&inner)).unwrap_or_default();
             return Err(Error::new(Kind::System, format!("something is mounted at {}", place.display())));
+        }
+        // All at once, where that is possible.
+        if btrfs::is_subvolume(&inner)? && btrfs::destroy(dir, &name).is_ok() {
+            continue;
         }
         empty(inner.as_fd(), mount, depth + 1)?;
         drop(inner);

@@ -9,6 +9,10 @@ use forgeone_sys::mount::{self, MountAttrFlags};
 use forgeone_sys::{Errno, loop_device};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a file that another one has is waited for.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// Mounts a disk image's file system at `target`. While it is mounted its file is locked (flock(2)): by all that only
 /// read it, or by the one that writes.
@@ -20,12 +24,26 @@ pub(super) fn mount(disk: &Disk, target: &Path, read_only: bool) -> Result<()> {
     }
     let access = if read_only { OFlags::RDONLY } else { OFlags::RDWR };
     let file = fs::open(&disk.file, access, Mode::empty()).during(what)?;
-    let free = if read_only { fs::try_flock_shared(&file) } else { fs::try_flock(&file) };
-    if !free.during(what)? {
+    if !is_free(&file, read_only).during(what)? {
         let message = format!("{} is in use; what is written to can't be shared", what());
         return Err(Error::new(Kind::State, message));
     }
     mount_file(&file, disk, target, read_only).during(what)
+}
+
+/// Takes the file's lock. A container that has ended may have it for a moment: its device goes after its processes.
+fn is_free(file: impl AsFd, read_only: bool) -> Result<bool> {
+    let until = Instant::now() + LEAVING;
+    loop {
+        let free = if read_only { fs::try_flock_shared(&file) } else { fs::try_flock(&file) };
+        if free? {
+            return Ok(true);
+        }
+        if Instant::now() > until {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 fn mount_file(file: impl AsFd, disk: &Disk, target: &Path, read_only: bool) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Mounting a root file system, in a mount namespace of the caller's own: what is mounted goes with it.
 
-use super::{Base, Disk, RootfsPlan, Upper, disk, overlay, upper};
+use super::{Base, Disk, RootfsPlan, TREE, Upper, disk, overlay, upper};
 use crate::error::{During, Error, Kind, Result};
 use forgeone_sys::fs::{self, Mode, OFlags};
 use forgeone_sys::mount::{self, MountAttrFlags, UnmountFlags};
@@ -60,6 +60,12 @@ impl RootfsPlan {
             }
             (Base::Disk(disk), None) => {
                 disk::mount(disk, target, disk.read_only)?;
+                mounted.points.push(target.to_owned());
+                return Ok(());
+            }
+            (Base::Tree(tree), upper) => {
+                let own = upper.as_ref().map_or(tree.clone(), |upper| upper.directory.join(TREE));
+                bind(&own, target)?;
                 mounted.points.push(target.to_owned());
                 return Ok(());
             }

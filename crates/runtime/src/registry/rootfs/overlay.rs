@@ -3,11 +3,13 @@
 //! Layers are given one by one (`lowerdir+`, Linux 6.5): all at once, five hundred paths are longer than the page that
 //! mount(2) takes. Older kernels get all of them as numbers of descriptors, looked up in `/proc/self/fd`.
 
+use super::mount::make_directory;
 use super::upper::Places;
 use crate::error::{Error, Kind, Result};
 use crate::lifecycle::in_user_namespace;
 use forgeone_sys::fs::{self, Mode, OFlags};
-use forgeone_sys::mount::{self, MountAttrFlags, MountFlags};
+use forgeone_sys::mount::{self, MountAttrFlags, MountFlags, MountPropagationFlags, UnmountFlags};
+use forgeone_sys::process::Namespaces;
 use forgeone_sys::{Errno, OwnedFd, process};
 use std::ffi::CString;
 use std::os::fd::AsRawFd;
@@ -29,7 +31,8 @@ pub(super) fn mount(target: &Path, lowers: &[PathBuf], places: Option<&Places>) 
     };
     mounted.map_err(|error| match in_user_namespace() {
         true => {
-            let way = "(without root it takes Linux 5.11; a directory, --rootfs DIR, goes without)";
+            let way =
+                "(without root it takes Linux 5.11; a container made with --storage-driver vfs goes without)";
             Error::new(error.kind(), format!("overlay: {error} {way}"))
         }
         false => error.during("overlay"),
@@ -47,10 +50,39 @@ pub(super) fn check(lowers: &[PathBuf]) -> Result<()> {
     }
 }
 
+/// Whether overlays can be had here for what lies in a directory, where this makes what it needs. It may leave the caller in a
+/// mount namespace of its own.
+///
+/// # Errors
+/// Why they can't.
+pub fn probe(directory: &Path) -> Result<()> {
+    let [lower, upper, work, target] = ["lower", "upper", "work", "target"].map(|name| directory.join(name));
+    for made in [&lower, &upper, &work, &target] {
+        make_directory(made, 0o700)?;
+    }
+    let (lowers, places) = ([lower], Places { upper, work });
+    // Nothing is mounted by that: the kernel has looked at all of it when the context is made.
+    if context(&lowers, Some(&places))?.is_some() {
+        return Ok(());
+    }
+    process::unshare(Namespaces::MOUNT)?;
+    mount::mount_propagation("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
+    by_mount(&target, &lowers, Some(&places))?;
+    Ok(mount::umount(&target, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)?)
+}
+
 /// By fsopen(2) and its like; `false` where they or `lowerdir+` aren't known.
 fn by_context(target: &Path, lowers: &[PathBuf], places: Option<&Places>) -> Result<bool> {
+    let Some(context) = context(lowers, places)? else { return Ok(false) };
+    let made = mount::fsmount(&context, MountAttrFlags::empty())?;
+    mount::move_mount_at(made, fs::CWD, target)?;
+    Ok(true)
+}
+
+/// What is to be mounted; `None` where it can't be said so.
+fn context(lowers: &[PathBuf], places: Option<&Places>) -> Result<Option<OwnedFd>> {
     let context = match mount::fsopen("overlay") {
-        Err(e) if matches!(e.errno(), Errno::NOSYS | Errno::PERM) => return Ok(false),
+        Err(e) if matches!(e.errno(), Errno::NOSYS | Errno::PERM) => return Ok(None),
         context => context?,
     };
     // Paths that are too long for a value go by descriptors, which stay open until the end.
@@ -59,7 +91,7 @@ fn by_context(target: &Path, lowers: &[PathBuf], places: Option<&Places>) -> Res
         let value = value(lower, &mut open)?;
         match mount::fsconfig_string(&context, "lowerdir+", &value) {
             Err(e) if e.errno() == Errno::INVAL && open.is_empty() && std::ptr::eq(lower, &lowers[0]) => {
-                return Ok(false);
+                return Ok(None);
             }
             set => set?,
         }
@@ -76,9 +108,7 @@ fn by_context(target: &Path, lowers: &[PathBuf], places: Option<&Places>) -> Res
     }
     mount::fsconfig_string(&context, "source", "forgeone")?;
     mount::fsconfig_create(&context)?;
-    let made = mount::fsmount(&context, MountAttrFlags::empty())?;
-    mount::move_mount_at(made, fs::CWD, target)?;
-    Ok(true)
+    Ok(Some(context))
 }
 
 fn value(path: &Path, open: &mut Vec<OwnedFd>) -> Result<PathBuf> {

@@ -1,7 +1,7 @@
 //! A root file system that is looked at, also while its container runs: mounted once more, for reading.
 
 use super::mount::{Mounted, make_directory};
-use super::{Base, Disk, RootfsPlan, disk, overlay, upper};
+use super::{Base, Disk, RootfsPlan, TREE, disk, overlay, upper};
 use crate::error::{Error, Kind, Result};
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ impl RootfsPlan {
     }
 
     /// Mounts what it began with at `target`, for reading; gives the directory that has what was changed, in the form of an
-    /// overlay's upper one, which needn't be there.
+    /// overlay's upper one, which needn't be there. Of a tree, that is the container's copy of it.
     ///
     /// # Errors
     /// As before; and if what is changed isn't kept apart.
@@ -47,7 +47,8 @@ impl RootfsPlan {
     fn look_into(&self, target: &Path, changed: bool, mounted: &mut Mounted) -> Result<()> {
         let mut lowers = match (&self.base, &self.upper) {
             (Base::Layers(layers), _) => layers.clone(),
-            (Base::Directory(directory), _) => vec![directory.clone()],
+            (Base::Tree(_), Some(upper)) if changed => vec![upper.directory.join(TREE)],
+            (Base::Directory(directory) | Base::Tree(directory), _) => vec![directory.clone()],
             (Base::Disk(base), None) => {
                 disk::mount(base, target, true)?;
                 mounted.points.push(target.to_owned());
@@ -55,7 +56,7 @@ impl RootfsPlan {
             }
             (Base::Disk(base), Some(upper)) => vec![super::mount::below(base, upper, mounted)?],
         };
-        if changed && self.upper.is_some() {
+        if changed && self.upper.is_some() && !matches!(self.base, Base::Tree(_)) {
             let changes = self.changes(mounted)?;
             if changes.is_dir() {
                 lowers.insert(0, changes);
@@ -73,6 +74,9 @@ impl RootfsPlan {
     /// Where the changes are; a file system in a file is mounted for that.
     fn changes(&self, mounted: &mut Mounted) -> Result<PathBuf> {
         let Some(upper) = &self.upper else { return Ok(PathBuf::new()) };
+        if matches!(self.base, Base::Tree(_)) {
+            return Ok(upper.directory.join(TREE));
+        }
         if upper.disk_bytes.is_none() {
             return Ok(upper.directory.join(upper::UPPER));
         }

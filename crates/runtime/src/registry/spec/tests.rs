@@ -28,7 +28,7 @@ fn record(config: Value, image: Value) -> Record {
         image: None,
         image_config: ImageConfig::parse(Some(&image)).unwrap(),
         config: serde_json::from_value(config).unwrap(),
-        rootfs: RootfsPlan { base: Base::Directory("/r".into()), upper: None },
+        rootfs: RootfsPlan { base: Base::Directory("/r".into()), upper: None, driver: Default::default() },
         anonymous_volumes: Vec::new(),
         auto_remove: false,
     }
