@@ -1,5 +1,7 @@
 //! A machine of its own for each test: installed programs, data and states in a temporary directory.
 
+use forgeone_sys::net::loopback_up;
+use forgeone_sys::process::{Namespaces, unshare};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
@@ -30,6 +32,8 @@ impl Machine {
             return None;
         }
         let root = Bundle::busybox();
+        // Bridges and rules are those of a network of the test's own.
+        own_network();
         let leaks = Leaks::before();
         let temp = Temp::new("machine");
         fs::create_dir(temp.path().join("here")).unwrap();
@@ -112,6 +116,12 @@ impl Machine {
             self.run(&["inspect", "--format", template, name]).stdout.trim() == wanted
         });
     }
+}
+
+/// Gives the calling thread, and whatever it starts, a network namespace of its own.
+pub(crate) fn own_network() {
+    unshare(Namespaces::NET).unwrap();
+    loopback_up().unwrap();
 }
 
 impl Drop for Machine {

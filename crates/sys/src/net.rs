@@ -3,8 +3,10 @@
 mod message;
 mod netlink;
 pub mod nftables;
+mod reserve;
 mod route;
 
+pub use reserve::{Transport, reserve};
 pub use route::{Address, Counters, Destination, Device, Link, LinkWatch, Route, RouteKind, Veth, inside};
 
 use crate::error::{Errno, Fail, Result, check};

@@ -2,11 +2,12 @@
 
 mod environment;
 mod kind;
+mod network;
 
 pub(crate) use environment::variables;
 use forgeone_cli::{Call, Values, usage};
 use forgeone_config::{
-    ContainerConfig, NetworkMode, RunOptions, Secret, load_config_from_file, merge_configs, split_words,
+    ContainerConfig, RunOptions, Secret, load_config_from_file, merge_configs, split_words,
 };
 use forgeone_runtime::registry::{Creation, SourceKind};
 use forgeone_runtime::{Error, Kind, Result};
@@ -22,7 +23,7 @@ pub(crate) struct Asked {
 }
 
 /// Options that mean the same as another one of Docker's, by which they are read.
-const SAME: &[(&str, &str)] = &[("cpu", "cpus"), ("pids", "pids-limit"), ("net", "network")];
+const SAME: &[(&str, &str)] = &[("cpu", "cpus"), ("pids", "pids-limit"), ("mac", "mac-address")];
 
 /// Options that aren't part of a configuration, or are read here.
 const OWN: &[&str] = &[
@@ -45,6 +46,14 @@ const OWN: &[&str] = &[
     "sig-proxy",
     "annotation",
     "entrypoint",
+    "network",
+    "net",
+    "net6",
+    "bridge",
+    "cni",
+    "ingress",
+    "egress",
+    "network-bps",
 ];
 
 /// Reads them all.
@@ -61,6 +70,7 @@ pub(crate) fn asked(call: &Call) -> Result<Asked> {
     let (image, source, rest) = image(flags, &words)?;
     let rest: Vec<String> = rest.iter().map(|word| (*word).to_owned()).collect();
     own(flags, &mut options)?;
+    let network = network::Asked::read(flags, &mut options)?;
     let finished = options.finish(image.unwrap_or_default(), &rest);
     let (mut config, lost) = finished.map_err(|e| usage(e.to_string()))?;
     if let Some(lost) = lost.first() {
@@ -71,15 +81,8 @@ pub(crate) fn asked(call: &Call) -> Result<Asked> {
         let base = load_config_from_file(file).map_err(|e| Error::new(Kind::Config, format!("{e:#}")))?;
         config = merge_configs(&base, &config);
     }
+    network.apply(&mut config)?;
     command(flags, &mut config)?;
-    // A host name or a name server alone don't ask for a bridge.
-    if let Some(network) = &mut config.network
-        && flags.value("network").is_none()
-        && flags.value("net").is_none()
-        && flags.value("config").is_none()
-    {
-        network.mode = NetworkMode::None;
-    }
     if config.image.is_empty() {
         return Err(usage("missing <image>, or --rootfs, or --config with an image"));
     }

@@ -118,6 +118,46 @@ fn the_seeds_command_line_is_understood_to_the_letter() {
 }
 
 #[test]
+fn networks_are_dockers_podmans_and_the_seeds() {
+    let table: &[(&[&str], &str)] = &[
+        (&["-p", "8080:80"], r#"{"mode": "bridge", "ports": [{"host_port": 8080, "container_port": 80}]}"#),
+        (
+            &["--net", "10.1.0.0/24", "--net6", "fd01::/64", "--bridge", "br7"],
+            r#"{"mode": "bridge", "options": {"subnet": "10.1.0.0/24", "subnet6": "fd01::/64", "bridge": "br7"}}"#,
+        ),
+        (&["--net", "host"], r#"{"mode": "host"}"#),
+        (
+            &[
+                "--network",
+                "front",
+                "--network",
+                "back:alias=db",
+                "--ip",
+                "10.0.0.7",
+                "--mac",
+                "02:00:00:00:00:07",
+            ],
+            r#"{"mode": "custom", "name": "front,back", "ip_address": "10.0.0.7",
+             "options": {"mac_address": "02:00:00:00:00:07", "back.aliases": "db"}}"#,
+        ),
+        (&["--cni"], r#"{"mode": "bridge", "options": {"driver": "cni"}}"#),
+        (&["--network", "cni:lan"], r#"{"mode": "custom", "name": "lan", "options": {"driver": "cni"}}"#),
+        (&["--network", "pasta"], r#"{"mode": "bridge", "options": {"driver": "pasta"}}"#),
+        (
+            &["--ingress", "any@tcp/80", "--ingress", "10.0.0.0/8", "--egress", "none"],
+            r#"{"mode": "bridge", "options": {"ingress": "any@tcp/80,10.0.0.0/8", "egress": "none"}}"#,
+        ),
+    ];
+    for (words, want) in table {
+        let words: Vec<_> = words.iter().copied().chain(["a"]).collect();
+        let want: forgeone_config::NetworkConfig = serde_json::from_str(want).unwrap();
+        assert_eq!(config(&words).network, Some(want), "{words:?}");
+    }
+    assert_eq!(config(&["a"]).network, None);
+    assert_eq!(config(&["--network-bps", "10m", "a"]).resource_limits.unwrap().network_bps, Some(10_000_000));
+}
+
+#[test]
 fn what_can_not_be_meant_is_told_with_its_option() {
     let table: &[(&[&str], &str)] = &[
         (&[], "missing <image>"),
@@ -129,6 +169,8 @@ fn what_can_not_be_meant_is_told_with_its_option() {
         (&["--secret", "a,b=c", "a"], "option --secret: \"b=c\" is no source, env or target"),
         (&["--rootfs", "/nowhere"], "/nowhere: No such file or directory"),
         (&["--entrypoint", "[1", "a"], "option --entrypoint: "),
+        (&["--network-bps", "fast", "a"], "option --network-bps: \"fast\" is no rate"),
+        (&["-p", "80:x", "a"], "option --publish"),
         (&["--mem", "-1", "a"], "option --mem is a number, not \"-1\""),
     ];
     for (words, want) in table {

@@ -1,5 +1,6 @@
 //! `ps` and `inspect`.
 
+use super::network;
 use crate::here::Here;
 use forgeone_cli::show::{self, Format};
 use forgeone_cli::{Call, human, output, usage};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const TITLES: [&str; 6] = ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAMES"];
+const TITLES: [&str; 7] = ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"];
 
 /// How much of a command is shown.
 const COMMAND: usize = 20;
@@ -44,12 +45,19 @@ pub(super) fn ps(here: &Here, call: &Call) -> Result<u8> {
         output::print(&ids)?;
         return Ok(0);
     }
-    let rows: Vec<_> = rows.iter().map(|(container, status)| row(container, status, whole)).collect();
+    let published = network::published(here)?;
+    let ports = |container: &Container| {
+        let ports =
+            published.get(container.id()).map(|ports| ports.iter().map(network::arrow).collect::<Vec<_>>());
+        ports.unwrap_or_default().join(", ")
+    };
+    let rows: Vec<_> =
+        rows.iter().map(|(container, status)| row(container, status, ports(container), whole)).collect();
     output::print(&show::rows(&format, &TITLES, &rows)?)?;
     Ok(0)
 }
 
-fn row(container: &Container, status: &Status, whole: bool) -> (Vec<String>, Value) {
+fn row(container: &Container, status: &Status, ports: String, whole: bool) -> (Vec<String>, Value) {
     let record = container.record();
     let command = command(container).join(" ");
     let cut = |text: &str, most: usize| match whole || text.chars().count() <= most {
@@ -65,13 +73,14 @@ fn row(container: &Container, status: &Status, whole: bool) -> (Vec<String>, Val
         output::printable(&cut(&command, COMMAND)),
         created.clone(),
         told.clone(),
+        ports.clone(),
         container.name().to_owned(),
     ];
     let labels = labels(container);
     let value = json!({
         "Id": container.id(), "ID": short(container.id()), "Image": image(container), "ImageID": image_id(container),
         "Command": command, "Created": record.created, "CreatedAt": record.created, "RunningFor": created,
-        "Status": told, "State": status.state.word(), "Names": container.name(), "Labels": labels,
+        "Status": told, "State": status.state.word(), "Names": container.name(), "Labels": labels, "Ports": ports,
         "ExitCode": status.exit, "Pid": status.pid, "Restarts": status.restarts,
         "Health": status.health.as_ref().map(|health| health.status.word()),
     });
@@ -266,7 +275,7 @@ fn whole(container: &Container) -> Result<Value> {
         "RestartCount": status.restarts, "LogPath": container.dir().join("log"), "Bundle": container.dir(),
         "Config": record.config, "ImageConfig": record.image_config, "Labels": labels(container),
         "Rootfs": record.rootfs, "Mounts": spec.get("mounts").cloned().unwrap_or_default(),
-        "DNA": file("dna.json"), "Contract": file("contract.json"),
+        "NetworkSettings": network::settings(&container.endpoints()?), "DNA": file("dna.json"), "Contract": file("contract.json"),
     }))
 }
 

@@ -7,6 +7,7 @@ mod events;
 mod files;
 mod list;
 mod logs;
+mod network;
 mod run;
 mod stats;
 mod system;
@@ -61,6 +62,8 @@ pub(crate) fn carry_out(call: &Call, global: &Values, log: &Log) -> std::result:
         "system df" => system::df(&here, call),
         "system info" => system::info(&here, call),
         "system prune" => system::prune(&here, call),
+        "port" => network::port(&here, call),
+        name if name.starts_with("network ") => network::run(&here, call),
         name if name.starts_with("volume ") => volume::run(&here, call),
         _ => Err(usage("no such command")),
     };

@@ -4,18 +4,19 @@ use crate::here::Here;
 use forgeone_cli::human::{binary, size};
 use forgeone_cli::show::{self, Format};
 use forgeone_cli::{Call, output};
-use forgeone_config::Host;
+use forgeone_config::{Host, NetworkMode};
 use forgeone_runtime::Result;
 use forgeone_runtime::metrics::Stats;
+use forgeone_runtime::network::{Counters, statistics};
 use forgeone_runtime::registry::Container;
-use forgeone_sys::fs::stdout;
+use forgeone_sys::fs::{self, Mode, OFlags, stdout};
 use forgeone_sys::pty::is_terminal;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-const TITLES: [&str; 7] =
-    ["CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "BLOCK I/O", "PIDS"];
+const TITLES: [&str; 8] =
+    ["CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS"];
 
 /// Between two measurements.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -87,21 +88,44 @@ fn row(
         all.filter(|entry| entry.op.eq_ignore_ascii_case(word)).map(|entry| entry.value).sum()
     };
     let (read, written) = (bytes("read"), bytes("write"));
+    let interfaces = interfaces(container).unwrap_or_default();
+    let sum = |of: fn(&Counters) -> u64| interfaces.iter().map(|(_, counters)| of(counters)).sum::<u64>();
+    let (came, went) = (sum(|counters| counters.rx_bytes), sum(|counters| counters.tx_bytes));
     let cells = vec![
         container.short_id().to_owned(),
         container.name().to_owned(),
         format!("{cpu:.2}%"),
         format!("{} / {}", binary(memory), binary(limit)),
         format!("{percent:.2}%"),
+        format!("{} / {}", size(came), size(went)),
         format!("{} / {}", size(read), size(written)),
         stats.pids.current.to_string(),
     ];
     let value = json!({
         "ID": container.id(), "Name": container.name(), "CPUPerc": cells[2], "MemUsage": cells[3], "MemPerc": cells[4],
-        "BlockIO": cells[5], "PIDs": stats.pids.current, "CPU": cpu, "Memory": memory, "MemoryLimit": limit,
-        "Read": read, "Written": written,
+        "NetIO": cells[5], "BlockIO": cells[6], "PIDs": stats.pids.current, "CPU": cpu, "Memory": memory, "MemoryLimit": limit,
+        "Read": read, "Written": written, "Received": came, "Sent": went,
+        "Interfaces": interfaces.iter().map(|(name, counters)| (name.clone(), of_interface(counters))).collect::<Map<_, _>>(),
     });
     (cells, value)
+}
+
+/// The interfaces of a container's own network; nothing where it is the host's or another container's.
+fn interfaces(container: &Container) -> Result<Vec<(String, Counters)>> {
+    let mode = container.config().network.as_ref().map(|network| network.mode).unwrap_or_default();
+    if matches!(mode, NetworkMode::Host | NetworkMode::Container) {
+        return Ok(Vec::new());
+    }
+    let path = format!("/proc/{}/ns/net", container.status()?.pid);
+    statistics(fs::open(path, OFlags::RDONLY, Mode::empty())?)
+}
+
+fn of_interface(counters: &Counters) -> Value {
+    json!({
+        "RxBytes": counters.rx_bytes, "RxPackets": counters.rx_packets, "RxErrors": counters.rx_errors,
+        "RxDropped": counters.rx_dropped, "TxBytes": counters.tx_bytes, "TxPackets": counters.tx_packets,
+        "TxErrors": counters.tx_errors, "TxDropped": counters.tx_dropped,
+    })
 }
 
 /// The memory of this machine, in bytes.

@@ -39,6 +39,21 @@ or a path: a directory, an archive, a disk image. What isn't on this machine yet
 Exit status: the program's; 125 if ForgeOne fails, 126 if the program can't be executed,
 127 if there is none, 128 and its number for a signal.";
 
+const NETWORK_FLAGS: &[Flag] = &[
+    value("driver", Some('d'), "DRIVER", "bridge or macvlan (bridge)"),
+    value("subnet", None, "CIDR", "addresses, of IPv4 and of IPv6 (repeatable)"),
+    value("gateway", None, "ADDRESS", "the host's own address among them (repeatable)"),
+    value("ip-range", None, "CIDR", "those of them that are given to containers (repeatable)"),
+    value("bridge", None, "NAME", "name of the bridge; one that exists is joined"),
+    value("parent", None, "INTERFACE", "interface of the host that macvlan or a VLAN is on"),
+    value("vlan", None, "NUMBER", "VLAN on the parent"),
+    value("mtu", None, "BYTES", "of a packet"),
+    switch("internal", None, "nothing leads out of it"),
+    switch("isolated", None, "not reached from other networks, not even by published ports"),
+    switch("disable-dns", None, "without names"),
+    value("label", Some('l'), "KEY=VALUE", "label (repeatable)"),
+];
+
 /// Of `create` and `run`.
 macro_rules! container_flags {
     ($($flag:expr),*) => {
@@ -96,8 +111,21 @@ macro_rules! container_flags {
             value("seccomp", None, "FILE", "profile of system calls; unconfined is none"),
             switch("no-new-privs", None, "never gain privileges by exec (true)"),
             switch("privileged", None, "hardly confine it: all capabilities and devices, no filter"),
-            value("network", None, "MODE", "none, host or container:NAME (none)"),
-            value("net", None, "MODE", "as --network"),
+            value("network", None, "NETWORK", "NAME[:ip=...,ip6=...,mac=...,alias=...] (repeatable), none, host, container:NAME, cni[:LIST], pasta or slirp4netns"),
+            value("net", None, "CIDR", "the network of these IPv4 addresses, made if there is none; or as --network"),
+            value("net6", None, "CIDR", "the network of these IPv6 addresses"),
+            value("bridge", None, "NAME", "the network of this bridge, made if there is none"),
+            switch("cni", None, "the network of the first list in /etc/cni/net.d"),
+            value("publish", Some('p'), "[[IP:][PORT]:]PORT[/PROTOCOL]", "port of the host that leads inside; ranges, too (repeatable)"),
+            switch("publish-all", Some('P'), "publish what the image exposes, at ports that are free"),
+            value("ip", None, "ADDRESS", "IPv4 address"),
+            value("ip6", None, "ADDRESS", "IPv6 address"),
+            value("mac-address", None, "ADDRESS", "hardware address"),
+            value("mac", None, "ADDRESS", "as --mac-address"),
+            value("network-alias", None, "NAME", "further name in its first network (repeatable)"),
+            value("ingress", None, "RULE", "who may reach it: any, ADDRESSES or label:KEY[=VALUE], with @PROTOCOL[/PORT]; none (repeatable)"),
+            value("egress", None, "RULE", "whom it may reach (repeatable)"),
+            value("network-bps", None, "RATE", "limit of each direction, in bits a second: 10m"),
             value("dns", None, "ADDRESS", "name server (repeatable)"),
             value("dns-search", None, "DOMAIN", "domain of short names (repeatable)"),
             value("add-host", None, "NAME:ADDRESS", "line of /etc/hosts (repeatable)"),
@@ -363,6 +391,44 @@ One of the two is CONTAINER:PATH; - is a tar archive on standard input or output
             Command { flags: &[FORCE], ..plain("volume prune", "remove volumes that no container has") },
         ],
         ..plain("volume", "named volumes: create, ls, inspect, rm, prune")
+    },
+    Command {
+        words: &["<container>", "[port]"],
+        ..plain("port", "show which ports of the host lead into a container")
+    },
+    Command {
+        words: &["<command>", "[arguments...]"],
+        group: &[
+            Command { words: &["<name>"], flags: NETWORK_FLAGS, ..plain("network create", "make a network") },
+            Command { flags: &[QUIET, TEMPLATE], ..plain("network ls", "list networks") },
+            Command {
+                words: &["<network>", "[networks...]"],
+                ..plain("network inspect", "show networks and who is in them, as JSON")
+            },
+            Command {
+                words: &["<network>", "[networks...]"],
+                flags: &[switch("force", Some('f'), "a missing one is no error")],
+                ..plain("network rm", "remove networks")
+            },
+            Command {
+                words: &["<network>", "<container>"],
+                flags: &[
+                    value("ip", None, "ADDRESS", "IPv4 address"),
+                    value("ip6", None, "ADDRESS", "IPv6 address"),
+                    value("mac-address", None, "ADDRESS", "hardware address"),
+                    value("interface", None, "NAME", "of the interface inside"),
+                    value("alias", None, "NAME", "further name there (repeatable)"),
+                ],
+                ..plain("network connect", "connect a container to one more network")
+            },
+            Command {
+                words: &["<network>", "<container>"],
+                ..plain("network disconnect", "take a container out of a network")
+            },
+            Command { flags: &[FORCE], ..plain("network prune", "remove networks that no container has") },
+            plain("network reload", "make rules and names anew, and take away what was left"),
+        ],
+        ..plain("network", "networks: create, ls, inspect, rm, connect, disconnect, prune, reload")
     },
     Command {
         words: &["<command>", "[arguments...]"],

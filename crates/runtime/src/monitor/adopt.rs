@@ -6,6 +6,7 @@
 
 use super::connection::{Connection, Role};
 use super::life::{Init, Stage};
+use super::network::Connected;
 use super::policy::InARow;
 use super::serve::Monitor;
 use super::status::{State, boot_id};
@@ -32,6 +33,8 @@ struct Handed {
     lock: u32,
     listener: u32,
     mounted: bool,
+    /// The container's network namespace, and the ports of the host that are kept for it.
+    network: Option<(Option<u32>, Vec<u32>)>,
     /// The init, whether it is our child, and for how long it has run, in milliseconds.
     running: Option<(i32, bool, u64)>,
     /// How long it isn't started again yet, in milliseconds.
@@ -60,12 +63,16 @@ impl Monitor {
         }
         self.tell("adopt", &[]);
         if self.status.state == State::Restarting {
+            // What was made for it went with the monitor before; it is made anew.
+            self.reconnect(None)?;
+            self.disconnect()?;
             self.stage = Stage::Pausing(Instant::now());
             return Ok(());
         }
         self.open_log()?;
         let pid = self.status.pid;
         let lives = self.door.runtime().state(&self.duties.id).is_ok_and(|state| state.pid == pid && pid > 0);
+        self.reconnect(lives.then_some(pid))?;
         if !lives {
             // Nobody saw how.
             self.stage = Stage::Ending { exit: None, ran: Duration::ZERO };
@@ -133,7 +140,13 @@ impl Monitor {
         let Streams { input, output, errors, .. } = &self.streams;
         let streams = [input, output, errors].into_iter().flatten().map(AsFd::as_fd);
         let clients = self.connections.iter().map(|connection| connection.socket.as_fd());
-        [self.lock.as_fd(), self.listener.as_fd()].into_iter().chain(streams).chain(clients).collect()
+        let network = self.network.iter().flat_map(Connected::open);
+        [self.lock.as_fd(), self.listener.as_fd()]
+            .into_iter()
+            .chain(streams)
+            .chain(clients)
+            .chain(network)
+            .collect()
     }
 
     fn execute(&self, program: &Path, asked: Option<usize>) -> Result<std::convert::Infallible> {
@@ -179,6 +192,9 @@ impl Monitor {
             lock: number(&self.lock),
             listener: number(&self.listener),
             mounted: self.mounted,
+            network: self.network.as_ref().map(|network| {
+                (network.namespace.as_ref().map(number), network.kept.iter().map(number).collect())
+            }),
             running,
             pausing,
             streams: [input, output, errors].map(|fd| fd.as_ref().map(number)),
@@ -212,6 +228,10 @@ impl Monitor {
             errors: take(errors)?,
             terminal: handed.terminal,
         };
+        if let Some((namespace, kept)) = handed.network {
+            let kept = kept.into_iter().map(take_fd).collect::<std::result::Result<_, _>>()?;
+            monitor.network = Some(Connected { namespace: take(namespace)?, kept });
+        }
         (monitor.mounted, monitor.row) = (handed.mounted, InARow(handed.in_a_row));
         (monitor.input, monitor.input_ends) = (handed.input, handed.input_ends);
         for (socket, role) in handed.connections {

@@ -140,7 +140,8 @@ impl Monitor {
             let _stays = container.record().rootfs.mount(&self.directory.join("rootfs"))?;
             self.mounted = true;
         }
-        container.prepare()?;
+        let given = self.connect(&container)?;
+        container.prepare(&given)?;
         drop(container);
         self.open_log()?;
         (self.input, self.input_ends) = (Vec::new(), false);
@@ -330,6 +331,10 @@ impl Monitor {
         self.stage = Stage::Idle;
         if let Some(stop) = self.stop.take() {
             self.status.stopped |= stop.by_hand;
+        }
+        if let Err(e) = self.disconnect() {
+            self.status.error = Some(e.to_string());
+            self.tell("error", &[("error", e.to_string().into())]);
         }
         self.note();
         self.log = None;

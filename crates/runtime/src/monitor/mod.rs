@@ -23,6 +23,7 @@ pub mod events;
 mod health;
 mod life;
 pub mod log;
+mod network;
 mod policy;
 mod protocol;
 mod serve;

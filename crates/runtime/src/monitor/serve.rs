@@ -6,6 +6,7 @@ use super::duties::Duties;
 use super::health::{Checks, milliseconds_until};
 use super::life::Stage;
 use super::log::{Log, Stream};
+use super::network::Connected;
 use super::policy::InARow;
 use super::protocol::{PIECE, STDERR, STDOUT};
 use super::status::Status;
@@ -44,6 +45,7 @@ pub(super) struct Monitor {
     pub(super) status: Status,
     pub(super) stage: Stage,
     pub(super) mounted: bool,
+    pub(super) network: Option<Connected>,
     pub(super) log: Option<Log>,
     pub(super) streams: Streams,
     pub(super) connections: Vec<Connection>,
@@ -115,6 +117,7 @@ impl Monitor {
             duties,
             stage: Stage::Idle,
             mounted: false,
+            network: None,
             log: None,
             streams: Streams::default(),
             connections: Vec::new(),

@@ -58,6 +58,11 @@ pub fn plan(devices: &BTreeMap<String, NetDevice>, namespace: bool) -> Result<Ve
     Ok(plans)
 }
 
+/// Whether an interface can have this name.
+pub(crate) fn is_interface_name(name: &str) -> bool {
+    is_name(name, false)
+}
+
 /// What the kernel takes for a name (`dev_valid_name`) or, with a single `%d`, for a template.
 pub(super) fn is_name(name: &str, template: bool) -> bool {
     let plain = !matches!(name, "" | "." | "..")

@@ -17,7 +17,8 @@ pub mod resolver;
 mod store;
 
 pub use asked::Asked;
+pub(crate) use devices::is_interface_name;
 pub use devices::{DevicePlan, Moved, move_in, plan};
 pub use model::{Attachment, Driver, Endpoint, Mac, Network, Populated, Port, Protocol, Subnet, Vlan};
 pub use namespace::{Counters, new_namespace, statistics};
-pub use networks::{DEFAULT, Networks};
+pub use networks::Networks;

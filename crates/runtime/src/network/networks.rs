@@ -13,14 +13,12 @@ use super::store::{self, Store};
 use crate::clock;
 use crate::error::{During, Error, Kind, Result};
 use crate::registry::{Places, new_id};
+use forgeone_config::DEFAULT_NETWORK;
 use forgeone_sys::BorrowedFd;
 use forgeone_sys::net::{Device, Route};
 use forgeone_sys::process::geteuid;
 use ipnet::IpNet;
 use std::path::Path;
-
-/// The network of containers that name none.
-pub const DEFAULT: &str = "forgeone";
 
 /// The networks of a data root, in the network namespace of the caller.
 #[derive(Debug)]
@@ -64,23 +62,23 @@ impl Networks {
     /// # Errors
     /// If it can't be made.
     pub fn default_network(&self) -> Result<Network> {
-        let asked = Asked { name: DEFAULT.to_owned(), ..Asked::default() };
+        let asked = Asked { name: DEFAULT_NETWORK.to_owned(), ..Asked::default() };
         // Most often it is there, and somebody is in it.
-        if let Some(network) = self.store.network(DEFAULT)?
+        if let Some(network) = self.store.network(DEFAULT_NETWORK)?
             && Route::open()?.index(&network.interface)?.is_some()
         {
             return Ok(network);
         }
         let session = self.session()?;
-        let Some(network) = self.store.network(DEFAULT)? else { return self.make(&session, &asked) };
-        if !self.store.endpoints(DEFAULT)?.is_empty() {
+        let Some(network) = self.store.network(DEFAULT_NETWORK)? else { return self.make(&session, &asked) };
+        if !self.store.endpoints(DEFAULT_NETWORK)?.is_empty() {
             return Ok(network);
         }
         let taken = host::routes(&session.route, &[])?;
         if network.subnets.iter().all(|subnet| pools::overlap(&subnet.subnet, &taken).is_none()) {
             return Ok(network);
         }
-        self.store.remove_network(DEFAULT)?;
+        self.store.remove_network(DEFAULT_NETWORK)?;
         self.make(&session, &asked)
     }
 
@@ -134,6 +132,19 @@ impl Networks {
         self.store.endpoints(name)
     }
 
+    /// The networks that a container is in, with its place in each, the one of its first interface first.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn of_container(&self, id: &str) -> Result<Vec<(Network, Endpoint)>> {
+        let mut mine = Vec::new();
+        for network in self.list()? {
+            mine.extend(self.store.endpoint(&network.name, id)?.map(|endpoint| (network, endpoint)));
+        }
+        mine.sort_by(|(_, one), (_, other)| one.interface.cmp(&other.interface));
+        Ok(mine)
+    }
+
     /// Removes a network that nobody is in.
     ///
     /// # Errors
@@ -154,15 +165,16 @@ impl Networks {
         Ok(network)
     }
 
-    /// Removes the networks that nobody is in, but for the default one; their names.
+    /// Removes the networks that nobody is in, but for the default one and those that are to be kept; their names.
     ///
     /// # Errors
     /// What couldn't be removed.
-    pub fn prune(&self) -> Result<Vec<String>> {
+    pub fn prune(&self, kept: &[String]) -> Result<Vec<String>> {
         let session = self.session()?;
         let mut gone = Vec::new();
         for Populated { network, endpoints, .. } in self.store.populated()? {
-            if endpoints.is_empty() && network.name != DEFAULT {
+            let kept = network.name == DEFAULT_NETWORK || kept.contains(&network.name);
+            if endpoints.is_empty() && !kept {
                 bridge::remove(&session.route, &network, &self.mark(&network))?;
                 self.store.remove_network(&network.name)?;
                 gone.push(network.name);
@@ -258,7 +270,7 @@ impl Networks {
 
     /// The subnets of a bridge of ours: those that are asked for, and free ones.
     fn subnets(&self, asked: &Asked, taken: &[Taken]) -> Result<Vec<Subnet>> {
-        let default = asked.name == DEFAULT;
+        let default = asked.name == DEFAULT_NETWORK;
         let mut subnets = Vec::new();
         for v4 in [true, false] {
             let named = asked.subnets.iter().find(|subnet| subnet.subnet.addr().is_ipv4() == v4);

@@ -134,6 +134,11 @@ impl Store {
         self.kept(network)?.into_iter().map(|(_, endpoint)| endpoint).collect()
     }
 
+    /// A container's place in a network, if it is in it.
+    pub(super) fn endpoint(&self, network: &str, container: &str) -> Result<Option<Endpoint>> {
+        read(&self.endpoint_file(network, container))
+    }
+
     fn endpoint_file(&self, network: &str, container: &str) -> PathBuf {
         self.directory(network).join(ENDPOINTS).join(format!("{container}.json"))
     }

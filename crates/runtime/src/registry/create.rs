@@ -2,8 +2,10 @@
 
 use super::container::{Container, check_name};
 use super::found::{self, Found};
+use super::given::Given;
 use super::image::ImageConfig;
 use super::names::new_id;
+use super::network;
 use super::record::AnonymousVolume;
 use super::record::{self, Record};
 use super::register::{Register, replace};
@@ -14,8 +16,9 @@ use super::volumes::{Volume, Volumes, asked_for};
 use super::{Creation, SourceKind, prepare, remove};
 use crate::clock;
 use crate::error::{During, Error, Kind, Result};
+use crate::network::Networks;
 use forgeone_config::{
-    ContainerConfig, ExecMode, MountType, NetworkMode, PullPolicy, Severity, Volume as Asked, check_config,
+    ContainerConfig, ExecMode, MountType, PullPolicy, Severity, Volume as Asked, check_config,
 };
 use forgeone_sys::{OwnedFd, fs, process, random};
 use forgeone_trust::{AdmissionRequest, ContainerDNA, Operation, Subject, ZTAContract, admit, fingerprint};
@@ -77,11 +80,20 @@ pub(super) fn create(
         auto_remove: how.auto_remove,
     };
     record.anonymous_volumes = anonymous_volumes(&record)?;
+    let networks = Networks::of(register.places())?;
+    record.config.network.get_or_insert_default();
+    // Before a network is made for it.
+    network::wanted(&record, &networks.list()?, found::is_rootless())?;
+    if !found::is_rootless() {
+        network::settle(&networks, &mut record.config)?;
+    }
+    network::wanted(&record, &networks.list()?, found::is_rootless())?;
     // All that can be found out without starting it, before anything outside of its directory is made.
     spec::make(&Inputs {
         record: &record,
         user: &User::default(),
         found: &Found::look(register, &record, false)?,
+        given: &Given::default(),
     })?;
     for secret in record.config.secrets.iter().flatten().filter(|secret| secret.file.is_some()) {
         prepare::value(secret)?;
@@ -139,13 +151,7 @@ fn check(config: &ContainerConfig) -> Result<Vec<String>> {
         return Err(Error::new(Kind::Unsupported, message));
     }
     let told = findings.iter().filter(|finding| finding.code != "limits.missing");
-    let mut told: Vec<String> = told.map(ToString::to_string).collect();
-    if config.network.as_ref().is_some_and(|network| network.mode == NetworkMode::Bridge) {
-        told.push(
-            "network.mode: bridge: this version has no bridges: the container has loopback alone".to_owned(),
-        );
-    }
-    Ok(told)
+    Ok(told.map(ToString::to_string).collect())
 }
 
 /// Asks for admission: first for what is known without the image, then for all.

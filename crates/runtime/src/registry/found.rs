@@ -130,7 +130,7 @@ impl Found {
     /// What isn't there, by its field.
     pub(super) fn look(register: &Register, record: &Record, starting: bool) -> Result<Self> {
         let places = register.places();
-        let rootless = process::geteuid() != 0 || in_user_namespace();
+        let rootless = is_rootless();
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
         let number = |text: String, default| text.parse().unwrap_or(default);
         let nofile = match !rootless && credentials::capget()?.effective & SYS_RESOURCE != 0 {
@@ -153,6 +153,11 @@ impl Found {
             filter: filter(places, record)?,
         })
     }
+}
+
+/// Whether the machine's root isn't ours.
+pub(super) fn is_rootless() -> bool {
+    process::geteuid() != 0 || in_user_namespace()
 }
 
 /// What bind mounts show has to be there: a directory that is made by itself hides a mistyped path.
@@ -242,7 +247,7 @@ fn joined(register: &Register, record: &Record, starting: bool) -> Result<Vec<Jo
     for (kind, file, field, whose) in namespaces::all(&record.config) {
         let Whose::Container(word) = whose else { continue };
         let other = register.find(word).during(|| field)?;
-        if process::geteuid() != 0 || in_user_namespace() {
+        if is_rootless() {
             let message =
                 format!("{field}: container:{word}: only root can share another container's namespaces");
             return Err(Error::new(Kind::Unsupported, message));

@@ -7,13 +7,16 @@
 //!                                                          the door
 //! ```
 
+mod connect;
 mod container;
 mod create;
 mod creation;
 mod found;
+mod given;
 mod image;
 mod init;
 mod names;
+mod network;
 mod places;
 mod prepare;
 mod record;
@@ -28,9 +31,11 @@ mod words;
 
 pub use container::{Container, Removal};
 pub use creation::{Creation, SourceKind};
+pub use given::Given;
 pub use image::{Healthcheck, ImageConfig, Nothing};
 pub use init::init;
 pub use names::{SHORT, new_id, short};
+pub(crate) use network::Wanted;
 pub use places::Places;
 pub use record::{AnonymousVolume, Record};
 pub use register::Register;

@@ -4,9 +4,10 @@
 
 use super::container::Container;
 use super::found::{Found, Joined};
+use super::given::{self, Given};
 use super::record::Record;
 use super::register::{Register, replace};
-use super::spec::namespaces::own_uts;
+
 use super::spec::user::{self, User};
 use super::spec::{self, Inputs};
 use super::volumes::Volumes;
@@ -16,7 +17,6 @@ use forgeone_sys::fs::{self, AtFlags, Mode, OFlags};
 use forgeone_sys::mount::{self, MountFlags, OpenTreeFlags};
 use forgeone_sys::process::{self, Namespaces};
 use forgeone_sys::{AsFd, OwnedFd};
-use std::collections::BTreeMap;
 
 /// Where secrets are in the container's directory: a file system in memory of the monitor's own mount namespace.
 pub(super) const SECRETS: &str = "secrets";
@@ -31,26 +31,26 @@ const TTY: u64 = 5;
 const SECRET_MAX: usize = 1 << 20;
 
 impl Container {
-    /// Makes `config.json` for the next start. The root file system is mounted at `rootfs` in the container's directory,
+    /// Makes `config.json` for the next start, with what networks have given. The root file system is mounted at `rootfs` in the container's directory,
     /// in the mount namespace of the caller, who has one thread; secrets that come from variables are of the caller's
     /// environment.
     ///
     /// # Errors
     /// What the container can't have, by the field.
-    pub fn prepare(&self) -> Result<()> {
+    pub fn prepare(&self, given: &Given) -> Result<()> {
         let register = Register::open(self.places().clone())?;
         let record = self.record();
         let root = fs::openat(self.fd(), "rootfs", OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
         let user = user_of(&root, record)?;
         let found = Found::look(&register, record, true)?;
         Volumes::of(self.places()).fill(root.as_fd(), &found.volumes)?;
-        let mut spec = spec::make(&Inputs { record, user: &user, found: &found })?;
+        let mut spec = spec::make(&Inputs { record, user: &user, found: &found, given })?;
         if !maps_group(TTY) {
             let option = format!("gid={TTY}");
             spec.mounts.iter_mut().for_each(|mount| mount.options.retain(|own| *own != option));
         }
         let hostname = if spec.hostname.is_empty() { &found.hostname } else { &spec.hostname };
-        for (name, text) in files(&register, record, &found.joined, hostname)? {
+        for (name, text) in files(&register, record, given, &found.joined, hostname)? {
             replace(self.fd(), name, text.as_bytes())?;
             fs::fchmodat(self.fd(), name, 0o644)?;
         }
@@ -82,60 +82,22 @@ fn user_of(root: &OwnedFd, record: &Record) -> Result<User> {
     user::resolve(root.as_fd(), text, record.config.group_add.as_deref().unwrap_or_default())
 }
 
-/// The files that are bound inside: those of the host or of whose network is shared, with what was asked for.
+/// The files that are bound inside.
 fn files(
     register: &Register,
     record: &Record,
+    given: &Given,
     joined: &[Joined],
     hostname: &str,
 ) -> Result<[(&'static str, String); 3]> {
-    let host = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let network = record.config.network.clone().unwrap_or_default();
     let shared = joined.iter().any(|joined| joined.kind == "network");
-    let other = match network.name.as_deref().filter(|_| shared) {
+    let name = record.config.network.as_ref().and_then(|network| network.name.as_deref());
+    let other = match name.filter(|_| shared) {
         Some(word) => Some(register.find(word)?.dir()),
         None => None,
     };
-    let of =
-        |name: &str| other.as_ref().map(|dir| std::fs::read_to_string(dir.join(name)).unwrap_or_default());
-    let mut hosts = match of("hosts") {
-        Some(text) => text,
-        None if spec::namespaces::shares_host_network(&record.config) => host("/etc/hosts"),
-        None => {
-            let mut text = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n".to_owned();
-            if own_uts(&record.config) {
-                let domain = network.domain_name.as_ref().map(|domain| format!("{hostname}.{domain} "));
-                text.push_str(&format!("127.0.1.1\t{}{hostname}\n", domain.unwrap_or_default()));
-            }
-            text
-        }
-    };
-    let extra: BTreeMap<_, _> = network.extra_hosts.iter().flatten().collect();
-    for (name, address) in extra {
-        hosts.push_str(&format!("{address}\t{name}\n"));
-    }
-    let resolver = of("resolv.conf").unwrap_or_else(|| host("/etc/resolv.conf"));
-    let resolver = resolv_conf(&resolver, network.dns.as_deref(), network.dns_search.as_deref());
+    let (hosts, resolver) = given::files(record, given, other.as_deref(), hostname);
     Ok([("resolv.conf", resolver), ("hosts", hosts), ("hostname", format!("{hostname}\n"))])
-}
-
-/// resolv.conf(5) with these servers and domains in place of its own. A search for `.` is one for nothing.
-fn resolv_conf(own: &str, servers: Option<&[String]>, search: Option<&[String]>) -> String {
-    let replaced = |line: &str| {
-        let word = line.split_whitespace().next().unwrap_or_default();
-        (servers.is_some() && word == "nameserver")
-            || (search.is_some() && matches!(word, "search" | "domain"))
-    };
-    let mut text: String = own.lines().filter(|line| !replaced(line)).flat_map(|line| [line, "\n"]).collect();
-    let search: Vec<&str> =
-        search.unwrap_or_default().iter().map(String::as_str).filter(|d| *d != ".").collect();
-    if !search.is_empty() {
-        text.push_str(&format!("search {}\n", search.join(" ")));
-    }
-    for server in servers.unwrap_or_default() {
-        text.push_str(&format!("nameserver {server}\n"));
-    }
-    text
 }
 
 /// Puts the secrets into memory, for the program's user alone.

@@ -71,3 +71,32 @@ impl Record {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(super) mod tests {
+    use super::*;
+    use crate::registry::rootfs::Base;
+    use serde_json::Value;
+
+    /// A container of this configuration, called web, whose image says so much.
+    pub(in crate::registry) fn record(mut config: Value, image: Value) -> Record {
+        config["image"] = "web".into();
+        Record {
+            version: VERSION,
+            id: "0123456789abcdef".repeat(4),
+            name: "web".to_owned(),
+            created: String::new(),
+            image: None,
+            image_config: ImageConfig::parse(Some(&image)).unwrap(),
+            config: serde_json::from_value(config).unwrap(),
+            rootfs: RootfsPlan {
+                base: Base::Directory("/r".into()),
+                upper: None,
+                driver: Default::default(),
+            },
+            anonymous_volumes: Vec::new(),
+            auto_remove: false,
+        }
+    }
+}

@@ -20,6 +20,7 @@ pub(super) use profile::read as read_profile;
 pub(super) use security::profile_file;
 
 use super::found::Found;
+use super::given::Given;
 use super::image::ImageConfig;
 use super::record::Record;
 use crate::error::{Error, Kind, Result};
@@ -33,6 +34,8 @@ pub(super) struct Inputs<'a> {
     pub(super) record: &'a Record,
     pub(super) user: &'a User,
     pub(super) found: &'a Found,
+    /// What networks gave it.
+    pub(super) given: &'a Given,
 }
 
 impl<'a> Inputs<'a> {

@@ -1,7 +1,7 @@
 //! Namespaces: own ones, but for those that are the host's or another container's by name.
 
 use super::{Inputs, refuse};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::spec::{Linux, Namespace};
 use forgeone_config::{ContainerConfig, NetworkConfig, NetworkMode};
 
@@ -64,7 +64,6 @@ pub(in super::super) fn own_uts(config: &ContainerConfig) -> bool {
 
 pub(super) fn make(inputs: &Inputs) -> Result<Linux> {
     let config = inputs.config();
-    check_network(config)?;
     if let (Some(name), false) = (config.network.as_ref().and_then(|n| n.hostname.as_ref()), own_uts(config))
     {
         return Err(refuse(
@@ -76,6 +75,7 @@ pub(super) fn make(inputs: &Inputs) -> Result<Linux> {
     for (kind, _, _, whose) in all(config) {
         let path = match whose {
             Whose::Host => continue,
+            Whose::Own if kind == "network" => inputs.given.namespace.clone().unwrap_or_default(),
             Whose::Own => String::new(),
             Whose::Container(_) => {
                 match inputs.found.joined.iter().find(|joined| joined.kind == kind) {
@@ -88,39 +88,4 @@ pub(super) fn make(inputs: &Inputs) -> Result<Linux> {
         namespaces.push(Namespace { kind: kind.to_owned(), path, ..Namespace::default() });
     }
     Ok(Linux { namespaces, ..Linux::default() })
-}
-
-/// What needs a network that isn't there yet. The default one has the loopback interface alone.
-fn check_network(config: &ContainerConfig) -> Result<()> {
-    let Some(network) = &config.network else { return Ok(()) };
-    let missing = |field: &str, what: &str| {
-        let message = format!("{field}: {what}: this version has the networks none, host and container:NAME");
-        Err(Error::new(Kind::Unsupported, message))
-    };
-    match network.mode {
-        NetworkMode::Custom => {
-            let name = network.name.as_deref().unwrap_or_default();
-            return missing("network.name", &format!("there is no network {name:?}"));
-        }
-        NetworkMode::Container if network.name.is_none() => {
-            return Err(refuse("network.name", "mode container needs the name of one"));
-        }
-        _ => {}
-    }
-    let own = matches!(network.mode, NetworkMode::Bridge | NetworkMode::None);
-    if own && network.ports.as_ref().is_some_and(|ports| !ports.is_empty()) {
-        return missing("network.ports", "nothing leads from the host into a network of loopback alone");
-    }
-    for (field, value) in [("network.ip_address", &network.ip_address), ("network.gateway", &network.gateway)]
-    {
-        if value.is_some() {
-            return missing(field, "addresses are a bridge's to give");
-        }
-    }
-    let rate = config.resource_limits.as_ref().is_some_and(|limits| limits.network_bps.is_some());
-    if rate && !own {
-        let cause = "the network is another's, whose rate isn't this container's to limit; leave it out";
-        return Err(refuse("resource_limits.network_bps", cause));
-    }
-    Ok(())
 }

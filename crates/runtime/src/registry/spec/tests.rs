@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::registry::found::{HostDevice, Joined};
-use crate::registry::rootfs::{Base, RootfsPlan};
+use crate::registry::record::tests::record;
 use crate::registry::volumes::Bound;
 use serde_json::{Value, json};
 
@@ -17,26 +17,10 @@ fn found() -> Found {
     }
 }
 
-fn record(config: Value, image: Value) -> Record {
-    let mut config = config;
-    config["image"] = "web".into();
-    Record {
-        version: 1,
-        id: "0123456789abcdef".repeat(4),
-        name: "web".to_owned(),
-        created: String::new(),
-        image: None,
-        image_config: ImageConfig::parse(Some(&image)).unwrap(),
-        config: serde_json::from_value(config).unwrap(),
-        rootfs: RootfsPlan { base: Base::Directory("/r".into()), upper: None, driver: Default::default() },
-        anonymous_volumes: Vec::new(),
-        auto_remove: false,
-    }
-}
-
 fn made_with(config: Value, image: Value, user: &User, found: &Found) -> Result<Value> {
     let record = record(config, image);
-    make(&Inputs { record: &record, user, found }).map(|spec| serde_json::to_value(spec).unwrap())
+    make(&Inputs { record: &record, user, found, given: &Given::default() })
+        .map(|spec| serde_json::to_value(spec).unwrap())
 }
 
 fn made(config: Value, image: Value) -> Result<Value> {
@@ -308,17 +292,6 @@ fn what_can_not_be_had_is_refused_by_its_field() {
     let table = [
         (json!({"cap_add": ["KILL"], "cap_drop": ["CAP_KILL"]}), "cap_add: KILL: cap_drop names it, too"),
         (json!({"cap_add": ["NO_SUCH"]}), "cap_add: \"NO_SUCH\": there is no such capability"),
-        (json!({"network": {"mode": "custom", "name": "lan"}}), "network.name: there is no network \"lan\""),
-        (json!({"network": {"mode": "container"}}), "network.name: mode container needs the name of one"),
-        (
-            json!({"network": {"mode": "none", "ports": [{"host_port": 1, "container_port": 1}]}}),
-            "network.ports: nothing leads from the host",
-        ),
-        (json!({"network": {"mode": "none", "ip_address": "10.0.0.1"}}), "network.ip_address: "),
-        (
-            json!({"network": {"mode": "host"}, "resource_limits": {"network_bps": 1}}),
-            "resource_limits.network_bps: the network is another's",
-        ),
         (json!({"uts": "host", "network": {"mode": "none", "hostname": "h"}}), "network.hostname: "),
         (json!({"security_opt": ["label=type:x"]}), "security_opt: label: SELinux isn't switched on here"),
         (json!({"security_opt": ["label=x"]}), "security_opt: \"label=x\": a label is disable"),

@@ -50,7 +50,7 @@ pub(crate) fn each_gets_the_lowest_free_subnet_and_name() {
     let unknown = networks.find("thrid").unwrap_err();
     let message = r#"no network "thrid"; did you mean "third"?"#;
     assert_eq!((unknown.kind(), unknown.to_string().as_str()), (Kind::NotFound, message));
-    assert_eq!(networks.prune().unwrap(), ["second", "third"]);
+    assert_eq!(networks.prune(&[]).unwrap(), ["second", "third"]);
     assert_eq!(networks.list().unwrap(), [default]);
 }
 

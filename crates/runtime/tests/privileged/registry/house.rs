@@ -56,7 +56,7 @@ impl House {
             monitor: PathBuf::from("/nonexistent"),
         };
         // What is mounted here is nobody else's, and goes with this process.
-        process::unshare(Namespaces::MOUNT).unwrap();
+        process::unshare(Namespaces::MOUNT | Namespaces::NET).unwrap();
         mount::mount_propagation("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
         Self { temp, bundle: Bundle::busybox(), places }
     }
@@ -148,7 +148,7 @@ impl House {
     fn run(&self, container: &Container, words: &[&str]) -> (String, i32) {
         let root = container.dir().join("rootfs");
         let mounted = container.record().rootfs.mount(&root).unwrap();
-        container.prepare().unwrap();
+        container.prepare(&forgeone_runtime::registry::Given::default()).unwrap();
         let output = self.path("output");
         let file = fs::File::create(&output).unwrap();
         let mut door = Command::new(&self.places.door);
