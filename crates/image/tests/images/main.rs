@@ -5,6 +5,7 @@
 mod place;
 mod pull;
 mod push;
+mod same;
 mod save;
 mod served;
 mod store;
