@@ -5,6 +5,7 @@ mod asked;
 mod bridge;
 mod connect;
 mod devices;
+pub mod firewall;
 mod host;
 mod inside;
 mod model;

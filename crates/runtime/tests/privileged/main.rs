@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "a test talks to who reads its output")]
 
 mod cgroup;
+mod firewall;
 mod fs;
 mod network;
 mod registry;
@@ -30,6 +31,17 @@ fn main() {
         cgroup v2_alone: limits_and_view devices_are_denied_by_program missing_controllers_are_named
             everything_works_without_v1 the_owner_may_make_groups groups_below_threads_join_them;
         cgroup rights: without_rights_there_is_no_group limits_need_rights a_read_only_mount_is_a_lack_of_rights;
+        firewall isolation: networks_reach_each_other_by_published_ports_alone isolated_networks_are_not_reached_by_them_either
+            internal_networks_end_at_their_gateway from_outside_published_ports_alone_are_reached
+            nobody_else_reaches_the_hosts_loopback nobody_sends_in_anothers_name nobody_advertises_routes;
+        firewall policies: ingress_is_by_label_address_and_port neighbours_are_kept_apart_with_and_without_br_netfilter
+            what_is_said_past_the_host_is_dropped egress_leaves_the_resolver_reachable labels_are_found_in_other_networks
+            a_policy_that_can_not_be_had_is_refused;
+        firewall ports: what_leaves_has_the_hosts_address frames_of_one_network_are_let_alone_by_br_netfilter
+            a_published_port_leads_inside a_port_may_be_of_one_address sctp_is_published_too
+            names_are_resolved_at_the_gateway;
+        firewall table: tables_come_and_go_with_the_containers applying_again_keeps_what_is_there it_reads_well
+            a_watch_notices_what_others_take_away many_containers_are_lookups_not_rules;
         fs attacks: dev_as_a_link_stays_inside proc_and_sys_behind_links_are_refused links_into_proc_are_refused
             a_false_null_masks_nothing a_false_device_is_refused a_false_console_is_refused
             a_shared_volume_that_is_swapped_while_mounting a_destination_that_is_the_root;

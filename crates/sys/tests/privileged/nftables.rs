@@ -77,6 +77,7 @@ fn inet() -> Batch {
         vec![S::Has(Field::CtState, STATE_ESTABLISHED | STATE_RELATED), accept()],
         vec![S::In(vec![Field::IifName, Field::OifName], "within".into()), accept()],
         vec![S::NotIn(vec![Field::OifName], "bridges".into()), S::Reject],
+        vec![tcp(), S::Reset],
         vec![S::HasNot(Field::CtStatus, STATUS_DNAT), S::Counter, drop()],
         vec![ip6(), S::Vmap(vec![Field::Ip6Destination], "where".into())],
         vec![
@@ -137,6 +138,7 @@ pub(crate) fn rules_are_what_nft_lists() {
         "ct state established,related accept",
         "iifname . oifname @within accept",
         "oifname != @bridges reject with icmpx admin-prohibited",
+        "meta l4proto tcp reject with tcp reset",
         "ct status ! dnat counter packets 0 bytes 0 drop",
         "ip6 daddr vmap @where",
         "ip saddr 10.0.0.0/8 tcp dport 80-90 accept",
@@ -151,7 +153,7 @@ pub(crate) fn rules_are_what_nft_lists() {
     }
     let chains = nftables.chains(Family::Inet, "t").unwrap();
     assert_eq!(chains, ["side", "f", "d", "s"]);
-    assert_eq!(nftables.rules(Family::Inet, "t", "f").unwrap(), 9);
+    assert_eq!(nftables.rules(Family::Inet, "t", "f").unwrap(), 10);
 }
 
 pub(crate) fn frames_of_bridges_are_seen_too() {

@@ -178,6 +178,8 @@ pub enum Statement {
     Counter,
     /// `reject with icmpx admin-prohibited`.
     Reject,
+    /// `reject with tcp reset`.
+    Reset,
     /// The end.
     Verdict(Verdict),
 }
@@ -244,6 +246,10 @@ impl Statement {
             Self::Reject => expression(list, "reject", |data| {
                 number(data, 1, 2);
                 put(data, 2, &[3]);
+            }),
+            Self::Reset => expression(list, "reject", |data| {
+                number(data, 1, 1);
+                put(data, 2, &[0]);
             }),
             Self::Verdict(verdict) => immediate(list, 0, |data| verdict.encode(data)),
         }
