@@ -8,6 +8,7 @@ mod frames;
 mod packets;
 mod policies;
 mod ruleset;
+mod socket;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -15,7 +16,7 @@ mod tests;
 use super::{Driver, Populated};
 use crate::error::{During, Error, Kind, Result};
 use forgeone_sys::net::Route;
-use forgeone_sys::net::nftables::{Batch, Changes, Family, Nftables};
+use forgeone_sys::net::nftables::{Batch, Changes, Family};
 use forgeone_sys::{AsFd, BorrowedFd, Errno};
 use policies::{Macs, Restricted};
 use ruleset::{Before, Table};
@@ -64,7 +65,7 @@ fn macs(restricted: &[Restricted]) -> Result<Macs> {
 }
 
 fn write(name: &str, tables: &[Table; 2]) -> Result<()> {
-    let nftables = Nftables::open().map_err(lacking)?;
+    let nftables = socket::current().map_err(lacking)?;
     let commit = |before: [Before; 2]| {
         let mut batch = Batch::new(Family::Inet, name);
         tables.iter().zip(&before).for_each(|(table, before)| table.write(name, before, &mut batch));
@@ -80,7 +81,7 @@ fn write(name: &str, tables: &[Table; 2]) -> Result<()> {
 
 /// What is missing is said to be missing; a kernel without nf_tables has no tables to remove.
 fn remove(name: &str) -> Result<()> {
-    let removed = Nftables::open().and_then(|nftables| {
+    let removed = socket::current().and_then(|nftables| {
         let mut batch = Batch::new(Family::Inet, name);
         for family in FAMILIES {
             batch.turn_to(family, name);
@@ -133,7 +134,7 @@ impl Watch {
         if !self.changes.deleted(table)? {
             return Ok(false);
         }
-        let nftables = Nftables::open()?;
+        let nftables = socket::current()?;
         for (family, chain) in
             [(Family::Inet, "forward"), (Family::Inet, "prerouting"), (Family::Bridge, "prerouting")]
         {
