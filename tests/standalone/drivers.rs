@@ -1,10 +1,9 @@
 //! Storage drivers: whichever has a container's files, the commands do the same with them.
 
 use crate::kit::Machine;
+use crate::mounted::{Mounted, sh};
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 use testkit::privileged;
 
 /// What a container does with its files.
@@ -26,41 +25,6 @@ const DIFF: [&str; 12] = [
     "A /replaced/x",
     "D /replaced/old",
 ];
-
-/// A file system of its own for what is kept, mounted until this is dropped; it goes before the machine looks what is left.
-struct Mounted<'m>(&'m Machine);
-
-impl<'m> Mounted<'m> {
-    /// `None`, with the reason told, where there is no such program or no such file system.
-    fn new(machine: &'m Machine, mkfs: &str, package: &str, options: &str) -> Option<Self> {
-        let program = mkfs.split(' ').next().unwrap_or_default();
-        if !privileged::program(program, package) {
-            return None;
-        }
-        let script = format!(
-            "truncate -s 400M disk; {mkfs} disk >/dev/null; mkdir data; mount -o loop{options} disk data"
-        );
-        let done = sh(machine.path("").as_path(), &script);
-        if !done.0 {
-            testkit::skip(format!("{program}: {}", done.1.trim()));
-            return None;
-        }
-        Some(Self(machine))
-    }
-}
-
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        self.0.run(&["rm", "--all", "--force"]);
-        let (done, said) = sh(&self.0.path(""), "umount data");
-        assert!(done || std::thread::panicking(), "{said}");
-    }
-}
-
-fn sh(here: &Path, script: &str) -> (bool, String) {
-    let output = Command::new("sh").args(["-euc", script]).current_dir(here).output().unwrap();
-    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
-}
 
 /// An image with a second layer, which takes away what the first has.
 fn image(machine: &Machine) {
@@ -276,12 +240,7 @@ fn a_driver_that_can_not_be_had_is_refused_and_another_chosen() {
 
     // An overlay can't be above what is an overlay itself, so that there is a copy.
     let script = "mkdir below above work data; mount -t overlay overlay -o lowerdir=below,upperdir=above,workdir=work data";
-    let done = sh(&machine.path(""), &format!("rm -rf data; {script}"));
-    if !done.0 {
-        testkit::skip(format!("overlay: {}", done.1));
-        return;
-    }
-    let _mounted = Mounted(&machine);
+    let Some(_mounted) = Mounted::on(&machine, &format!("rm -rf data; {script}")) else { return };
     let made = machine.run(&["run", "--name", "web", "--rootfs", &archive, "/bin/sh", "-c", "echo x >/made"]);
     let probed = machine.run(&["create", "--storage-driver", "overlay", "--rootfs", &archive, "true"]);
     assert_eq!(made.code, 0, "{made:?}");

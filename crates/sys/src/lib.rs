@@ -31,6 +31,7 @@ pub mod net;
 pub mod process;
 pub mod ptrace;
 pub mod pty;
+pub mod quota;
 pub mod random;
 pub mod rlimit;
 pub mod seccomp;

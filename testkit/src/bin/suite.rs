@@ -22,7 +22,8 @@ use testkit::guest::{self, Results, Tests, Variant};
 use testkit::results::Sum;
 use testkit::{Leaks, Temp, defences, fuzz, names, programs, skip, soak};
 
-/// The tests that run in the guest: those of cgroups, which differ with its version, and those of what only the guest has.
+/// The tests that run in the guest: those of cgroups, which differ with its version, and those of what only the guest has,
+/// such as quotas.
 const GUEST: &[&str] = &[
     "apparmor::",
     "cgroup::",
@@ -30,6 +31,7 @@ const GUEST: &[&str] = &[
     "nested::",
     "podman::limits::podman_sees",
     "podman::systemd::",
+    "quota::",
     "rootless::",
     "service::",
     "systemd::",
@@ -199,6 +201,7 @@ const BINARIES: &[(&str, &str, &str)] = &[
     ("forgeone-tests::attacks", "attacks", "tests/attacks/main.rs"),
     ("forgeone-tests::faults", "faults", "tests/faults/main.rs"),
     ("forgeone-tests::clients", "clients", "tests/clients/main.rs"),
+    ("forgeone-tests::standalone", "standalone", "tests/standalone/main.rs"),
 ];
 
 /// Runs the tests of these names in the guest; where there can't be one, that is one skipped test. As everywhere, the

@@ -39,7 +39,7 @@ pub(crate) trait Driver {
     /// What a container has changed; `None` if that is nothing since it has never run.
     fn changes(&self, container: &Container) -> Result<Option<Changes>, Failure>;
 
-    /// Copies what a container has, from a path to one where nothing is.
+    /// Copies what a container has, from a path to one where nothing is, or for the overlay an empty directory.
     fn copy(&self, from: &Path, to: &Path) -> Result<(), Failure>;
 }
 

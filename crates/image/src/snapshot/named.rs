@@ -180,6 +180,12 @@ impl<'c> Snapshots<'c> {
         let (own, restored) = (directory.join(self.what), directory.join(RESTORED));
         let done = (|| {
             if snapshot.exists() {
+                let upper =
+                    self.container.record.rootfs.upper.as_ref().filter(|upper| upper.project.is_some());
+                if let Some(upper) = upper {
+                    // What is restored counts as what is there does.
+                    upper.make_directory(&restored, 0o700)?;
+                }
                 self.driver.copy(&snapshot, &restored)?;
                 sys::syncfs(File::open(directory).map_err(failed)?)?;
             }

@@ -42,7 +42,9 @@ impl Driver for Overlay {
             let (from, to) = (File::open(from).map_err(failed)?, File::create_new(to).map_err(failed)?);
             return copy::content(&from, &to, from.metadata().map_err(failed)?.len());
         }
-        fs::create_dir(to).map_err(failed)?;
+        if !to.is_dir() {
+            fs::create_dir(to).map_err(failed)?;
+        }
         let (from, to) = (container::open_for_reading(from)?, container::open_for_reading(to)?);
         Copier::of_changes().content(from.as_fd(), to.as_fd())
     }

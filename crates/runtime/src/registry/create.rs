@@ -64,8 +64,8 @@ pub(super) fn create(
     let contract = contract(&config);
     // 4. Its files: what they are made of. They are mounted when it starts, in a mount namespace of the monitor's.
     let disk_bytes = config.resource_limits.as_ref().and_then(|limits| limits.disk_bytes);
-    let rootfs = RootfsPlan::new(&source, &register.places().container(&id), disk_bytes)?;
-    new.make_files(&rootfs, &config)?;
+    let mut rootfs = RootfsPlan::new(&source, &register.places().container(&id), disk_bytes)?;
+    new.make_files(&mut rootfs, &config)?;
 
     let mut record = Record {
         version: record::VERSION,
@@ -277,10 +277,10 @@ impl<'r> New<'r> {
     }
 
     /// What its files need to be mounted, and the copy of the user's own filter.
-    fn make_files(&self, rootfs: &RootfsPlan, config: &ContainerConfig) -> Result<()> {
+    fn make_files(&self, rootfs: &mut RootfsPlan, config: &ContainerConfig) -> Result<()> {
         let Some(dir) = &self.dir else { return Ok(()) };
         fs::mkdirat(dir, "rootfs", 0o755).during(|| "rootfs")?;
-        if let Some(upper) = &rootfs.upper {
+        if let Some(upper) = &mut rootfs.upper {
             upper.prepare()?;
         }
         let Some(file) = spec::profile_file(config.security_opt.as_deref()) else { return Ok(()) };

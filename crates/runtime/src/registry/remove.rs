@@ -74,6 +74,7 @@ pub(super) fn damaged(register: &Register, id: &str, dir: &OwnedFd) -> Result<()
 /// Removes a container's directory, whatever is in it.
 pub(super) fn directory(places: &Places, id: &str) -> Result<()> {
     let path = places.container(id);
+    super::rootfs::release(&path);
     // The monitor sees what it has mounted.
     tree::unmount(&path, &["base", "disk", "rootfs", SECRETS, SHM]);
     files(places, &path)

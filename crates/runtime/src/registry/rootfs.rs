@@ -13,6 +13,7 @@
 mod disk;
 mod mount;
 mod overlay;
+mod quota;
 mod upper;
 mod view;
 
@@ -20,6 +21,7 @@ use crate::error::{Error, Kind, Result};
 pub(super) use crate::lifecycle::in_user_namespace;
 pub use mount::Mounted;
 pub use overlay::probe as probe_overlay;
+pub(super) use quota::release;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -112,6 +114,9 @@ pub struct Upper {
     /// How much may be written, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_bytes: Option<u64>,
+    /// The project whose quota bounds that (quotactl(2)); without one the limit is that of `disk.img`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<u32>,
 }
 
 /// A container's root file system.
@@ -149,7 +154,7 @@ impl RootfsPlan {
             );
             return Err(Error::new(Kind::Config, message));
         }
-        let upper = own.then(|| Upper { directory: directory.to_owned(), disk_bytes });
+        let upper = own.then(|| Upper { directory: directory.to_owned(), disk_bytes, project: None });
         Ok(Self { base, upper, driver: source.driver })
     }
 
@@ -157,10 +162,10 @@ impl RootfsPlan {
     /// began with.
     pub fn changed(&self) -> Option<&'static str> {
         let upper = self.upper.as_ref()?;
-        Some(match (&self.base, upper.disk_bytes) {
-            (Base::Tree(_), _) => TREE,
-            (_, Some(_)) => upper::FILE,
-            (_, None) => upper::UPPER,
+        Some(match &self.base {
+            Base::Tree(_) => TREE,
+            _ if upper.is_file() => upper::FILE,
+            _ => upper::UPPER,
         })
     }
 }

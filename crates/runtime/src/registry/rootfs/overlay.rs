@@ -107,8 +107,11 @@ fn context(lowers: &[PathBuf], places: Option<&Places>) -> Result<Option<OwnedFd
         mount::fsconfig_flag(&context, "userxattr")?;
     }
     mount::fsconfig_string(&context, "source", "forgeone")?;
-    mount::fsconfig_create(&context)?;
-    Ok(Some(context))
+    match mount::fsconfig_create(&context) {
+        // Before Linux 6.5 any option is taken, and what isn't known is told now; mount(2) says what else it may be.
+        Err(e) if e.errno() == Errno::INVAL => Ok(None),
+        created => Ok(created.map(|()| Some(context))?),
+    }
 }
 
 fn value(path: &Path, open: &mut Vec<OwnedFd>) -> Result<PathBuf> {

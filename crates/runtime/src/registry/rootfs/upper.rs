@@ -1,7 +1,8 @@
-//! Where a container's own changes go: a directory of its own, or a file system of limited size in a file.
+//! Where a container's own changes go: a directory of its own, whose size a project quota may bound, or a file system of
+//! limited size in a file.
 
 use super::mount::make_directory;
-use super::{Disk, Upper, disk};
+use super::{Disk, Upper, disk, quota};
 use crate::error::{During, Error, Kind, Result};
 use crate::lifecycle::in_user_namespace;
 use forgeone_sys::fs::{self, Mode, OFlags};
@@ -17,6 +18,9 @@ pub(super) const POINT: &str = "disk";
 /// What the directory that has the changes is called.
 pub(super) const UPPER: &str = "upper";
 
+/// What the directory that overlayfs works in is called.
+pub(super) const WORK: &str = "work";
+
 /// The smallest file system that is made, in bytes: it has a journal.
 const BYTES_MIN: u64 = 16 << 20;
 
@@ -31,25 +35,48 @@ impl Upper {
     ///
     /// # Errors
     /// Too little room is asked for; `mkfs.ext4` is missing or fails; the system's.
-    pub fn prepare(&self) -> Result<()> {
+    pub fn prepare(&mut self) -> Result<()> {
         let Some(bytes) = self.disk_bytes else { return Ok(()) };
         let file = self.directory.join(FILE);
-        if file.exists() {
+        if file.exists() || self.project.is_some() {
             return Ok(());
         }
         if process::geteuid() != 0 || in_user_namespace() {
-            let message = "disk_bytes: a limit takes a file system of its own, which only root of the machine can mount; leave it out";
+            let message = "disk_bytes: a limit takes a project quota or a file system of its own, which only root of the machine can have; leave it out";
             return Err(Error::new(Kind::Unsupported, message));
         }
-        make_file(&self.directory, bytes).during(|| format!("disk_bytes: {bytes}"))
+        self.project = quota::take(&self.directory, bytes).during(|| format!("disk_bytes: {bytes}"))?;
+        match self.project {
+            Some(_) => self.make_directory(&self.directory.join(WORK), 0o700),
+            None => make_file(&self.directory, bytes).during(|| format!("disk_bytes: {bytes}")),
+        }
+    }
+
+    /// Whether its changes are in a file system in a file.
+    pub(super) fn is_file(&self) -> bool {
+        self.disk_bytes.is_some() && self.project.is_none()
+    }
+
+    /// Makes a directory for changes, unless it is there: what is in it counts.
+    ///
+    /// # Errors
+    /// The kernel's answer.
+    pub fn make_directory(&self, path: &Path, mode: u32) -> Result<()> {
+        make_directory(path, mode)?;
+        let Some(project) = self.project else { return Ok(()) };
+        let made = fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
+        Ok(forgeone_sys::quota::set_project(made, project)?)
     }
 }
 
 /// The directories for an overlay above `lowers`, made if they are missing.
 pub(super) fn places(upper: &Upper, lowers: &[PathBuf], mounted: &mut Vec<PathBuf>) -> Result<Places> {
     let mut directory = upper.directory.clone();
-    if upper.disk_bytes.is_some() {
-        upper.prepare()?;
+    if upper.is_file() {
+        if !upper.directory.join(FILE).exists() {
+            let message = format!("disk_bytes: {FILE} is gone, which had what it wrote");
+            return Err(Error::new(Kind::Damaged, message));
+        }
         directory.push(POINT);
         make_directory(&directory, 0o700)?;
         let file = upper.directory.join(FILE);
@@ -57,12 +84,12 @@ pub(super) fn places(upper: &Upper, lowers: &[PathBuf], mounted: &mut Vec<PathBu
         disk::mount(&disk, &directory, false)?;
         mounted.push(directory.clone());
     }
-    let places = Places { upper: directory.join(UPPER), work: directory.join("work") };
-    make_directory(&places.work, 0o700)?;
+    let places = Places { upper: directory.join(UPPER), work: directory.join(WORK) };
+    upper.make_directory(&places.work, 0o700)?;
     if !places.upper.exists() {
         // Beside, and renamed: what is there has the attributes of what is below.
         let made = directory.join("upper.new");
-        make_directory(&made, 0o755)?;
+        upper.make_directory(&made, 0o755)?;
         if let Some(top) = lowers.first() {
             like(top, &made)?;
         }

@@ -77,7 +77,7 @@ impl RootfsPlan {
         if matches!(self.base, Base::Tree(_)) {
             return Ok(upper.directory.join(TREE));
         }
-        if upper.disk_bytes.is_none() {
+        if !upper.is_file() {
             return Ok(upper.directory.join(upper::UPPER));
         }
         let point = upper.directory.join(upper::POINT);
