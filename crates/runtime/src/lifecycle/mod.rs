@@ -29,6 +29,7 @@ mod watch;
 pub use notify::Notify;
 pub use options::*;
 pub use proc::in_user_namespace;
+pub(crate) use proc::started;
 pub use protect::protect;
 pub use status::Status;
 pub use userns::explain;

@@ -16,6 +16,7 @@ mod pools;
 mod rate;
 pub mod resolver;
 mod store;
+pub mod user;
 
 pub use asked::Asked;
 pub(crate) use devices::is_interface_name;

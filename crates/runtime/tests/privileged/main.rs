@@ -65,6 +65,9 @@ fn main() {
             servers_that_hang_fail_or_lie_are_not_believed nothing_is_forwarded_from_an_internal_network
             strangers_and_hostile_questions_do_no_harm a_server_of_the_host_keeps_its_port
             it_lives_as_long_as_the_network_has_members it_has_few_rights_and_little_memory;
+        network user: pasta_keeps_the_addresses_of_who_comes slirp4netns_publishes_ports
+            the_hosts_loopback_is_reached_only_if_asked_for what_can_not_be_had_is_one_line_and_leaves_nothing
+            whoever_comes_later_ends_it another_program_serves_or_its_package_is_named without_any_the_packages_are_named;
         registry containers: a_container_that_says_nothing_is_confined each_field_is_seen_inside
             another_containers_namespaces_are_shared a_volume_outlives_its_containers_and_begins_with_the_images_files
             a_volume_of_the_image_goes_with_its_container secrets_are_files_of_the_users_in_memory_and_nowhere_else

@@ -17,7 +17,7 @@ mod message;
 mod names;
 mod place;
 mod server;
-mod upstream;
+pub(super) mod upstream;
 mod words;
 
 use super::{Driver, Network};

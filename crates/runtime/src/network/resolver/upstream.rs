@@ -27,8 +27,7 @@ impl Upstream {
     pub(super) fn servers(&mut self) -> &[SocketAddr] {
         let stamp = metadata(FILE).ok().as_ref().map(stamp);
         if stamp != self.stamp || self.servers.is_empty() {
-            let text = read(FILE).unwrap_or_default();
-            self.servers = parse(&String::from_utf8_lossy(&text), &index);
+            self.servers = of_host();
             self.stamp = stamp;
         }
         &self.servers
@@ -41,6 +40,11 @@ fn stamp(file: &Metadata) -> Stamp {
 
 fn index(name: &str) -> Option<u32> {
     Route::open().and_then(|route| route.link(name)).ok().map(|link| link.index)
+}
+
+/// The host's servers of now.
+pub(in crate::network) fn of_host() -> Vec<SocketAddr> {
+    parse(&String::from_utf8_lossy(&read(FILE).unwrap_or_default()), &index)
 }
 
 /// The servers that a resolv.conf names; the machine's own where there are none, as libc does.

@@ -5,3 +5,4 @@ pub(crate) mod lan;
 pub(crate) mod names;
 pub(crate) mod networks;
 pub(crate) mod resolver;
+pub(crate) mod user;

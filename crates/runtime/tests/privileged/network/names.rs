@@ -297,7 +297,8 @@ fn name(question: &[u8]) -> String {
     labels.join(".")
 }
 
-fn answer(question: &[u8], server: IpAddr, tcp: bool) -> Option<Vec<u8>> {
+/// What it is answered, if it is.
+pub(crate) fn answer(question: &[u8], server: IpAddr, tcp: bool) -> Option<Vec<u8>> {
     let name = name(question);
     let IpAddr::V4(own) = server else { return None };
     let (first, last) = (own.octets()[3] == 53, own.octets()[3]);
