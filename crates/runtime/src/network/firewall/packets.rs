@@ -224,9 +224,9 @@ fn loopback(field: Field) -> Statement {
 }
 
 fn martians() -> Vec<Rule> {
-    let elsewhere = || Statement::IsNot(Field::Iif, 1_u32.to_ne_bytes().to_vec());
-    let of = |field| dropped(vec![elsewhere(), V4.is(), loopback(field)]);
-    vec![of(Field::Ip4Destination).comment("nobody reaches the host's 127.0.0.0/8"), of(Field::Ip4Source)]
+    let elsewhere = Statement::IsNot(Field::Iif, 1_u32.to_ne_bytes().to_vec());
+    let local = dropped(vec![elsewhere, V4.is(), loopback(Field::Ip4Destination)]);
+    vec![local.comment("nobody reaches the host's 127.0.0.0/8")]
 }
 
 fn prerouting(side: &Side) -> Vec<Rule> {

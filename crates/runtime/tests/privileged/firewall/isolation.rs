@@ -64,6 +64,13 @@ pub(crate) fn internal_networks_end_at_their_gateway() {
         "its ports aren't published"
     );
     assert_eq!(stage.both("host", "10.200.0.2:80", "a", 80), reached("10.200.0.1"));
+    // Not even by what somebody else translates.
+    stage.run("host", "nft add table ip somebody");
+    stage.run("host", "nft add chain ip somebody in { type nat hook prerouting priority -110 ; }");
+    stage.run("host", "nft add rule ip somebody in tcp dport 8090 dnat to 10.200.0.2:80");
+    stage.run("host", "nft add rule ip somebody in udp dport 8090 dnat to 10.200.0.2:80");
+    assert_eq!(stage.both("outside", "192.0.2.1:8090", "a", 80), Outcome::Dropped);
+    assert_eq!(stage.both("c", "192.0.2.1:8090", "a", 80), Outcome::Dropped);
 }
 
 pub(crate) fn from_outside_published_ports_alone_are_reached() {
@@ -131,6 +138,12 @@ pub(crate) fn nobody_sends_in_anothers_name() {
     // Nor with another's hardware address.
     stage.run("a", "ip link set eth0 address 02:00:00:01:00:03");
     assert!(is_dropped(&stage, "10.200.0.2", "10.200.0.1"));
+    // Whatever it is that it sends.
+    stage.run("a", "ip address add fe80::77/64 dev eth0 nodad");
+    let (before, index) = (drops(), stage.index("a"));
+    let local = stage.at("a", || UdpSocket::bind(format!("[fe80::77%{index}]:0")).unwrap());
+    local.send_to(b"x", format!("[ff02::1%{index}]:7000")).unwrap();
+    testkit::eventually("it is dropped", || drops() != before);
 }
 
 pub(crate) fn nobody_advertises_routes() {

@@ -24,13 +24,17 @@ pub(crate) fn what_leaves_has_the_hosts_address() {
 }
 
 pub(crate) fn frames_of_one_network_are_let_alone_by_br_netfilter() {
-    let stage = two();
+    let mut stage = two();
     if !br_netfilter(true) {
         testkit::single::skip("needs br_netfilter");
     }
     assert_eq!(stage.all("other", "web", 80), [reached("10.200.0.3"), reached("fd00:0::3")]);
     assert_eq!(stage.both("other", "192.0.2.1:8080", "web", 80), reached("10.200.0.1"));
     assert_eq!(stage.both("outside", "192.0.2.1:8080", "web", 80), reached(OUTSIDE[0]));
+    // Translated already on the bridge, what a container sends to itself leaves by the port that it came by.
+    stage.hairpin("web");
+    assert_eq!(stage.both("web", "192.0.2.1:8080", "web", 80), reached("10.200.0.1"));
+    assert_eq!(stage.both("web", "[2001:db8::1]:8080", "web", 80), reached("fd00:0::1"));
 }
 
 pub(crate) fn a_published_port_leads_inside() {

@@ -219,6 +219,12 @@ impl Stage {
         self.at(name, || Route::open().unwrap().device("eth0").unwrap().unwrap().index)
     }
 
+    /// Has frames go back to the port that they came by.
+    pub(crate) fn hairpin(&mut self, name: &str) {
+        let port = self.endpoint(name).host_interface.clone();
+        self.route.set_hairpin(self.route.device(&port).unwrap().unwrap().index).unwrap();
+    }
+
     /// Runs a program there.
     pub(crate) fn run(&self, name: &str, words: &str) {
         let words: Vec<_> = words.split(' ').collect();

@@ -68,6 +68,10 @@ pub struct Veth<'a> {
 
 const NLM_F_NEW: u16 = NLM_F_REQUEST | NLM_F_ACK | NLM_F_EXCL_CREATE;
 const RTM_DELLINK: u16 = 17;
+const RTM_SETLINK: u16 = 19;
+const IFLA_PROTINFO: u16 = 12;
+const IFLA_BRPORT_MODE: u16 = 4;
+const NLA_F_NESTED: u16 = 0x8000;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
@@ -172,6 +176,16 @@ impl Route {
     pub fn delete_link(&self, index: u32) -> Result<()> {
         let request = Request::new(RTM_DELLINK, NLM_F_REQUEST | NLM_F_ACK, &link_header(index, 0, 0));
         self.ask(request, &|| format!("rtnetlink(RTM_DELLINK, {index})"), &mut |_| {})
+    }
+
+    /// Has a bridge send frames also to the port that they came by. What br_netfilter has translated on the bridge needs
+    /// it, if a container speaks to itself.
+    pub fn set_hairpin(&self, port: u32) -> Result<()> {
+        let mut header = link_header(port, 0, 0);
+        header[0] = libc::AF_BRIDGE as u8;
+        let request = Request::new(RTM_SETLINK, NLM_F_REQUEST | NLM_F_ACK, &header);
+        let request = request.attribute(IFLA_PROTINFO | NLA_F_NESTED, &nest(&[(IFLA_BRPORT_MODE, &[1])]));
+        self.ask(request, &|| format!("rtnetlink(RTM_SETLINK, {port}, hairpin)"), &mut |_| {})
     }
 
     /// Gives an interface a text of its own, of at most 255 bytes.
