@@ -36,20 +36,27 @@ impl Upper {
     /// # Errors
     /// Too little room is asked for; `mkfs.ext4` is missing or fails; the system's.
     pub fn prepare(&mut self) -> Result<()> {
+        let Some(bytes) = self.disk_bytes.filter(|_| self.project.is_none()) else { return Ok(()) };
+        if !self.directory.join(FILE).exists() && is_machine_root() {
+            self.project = quota::take(&self.directory, bytes).during(|| format!("disk_bytes: {bytes}"))?;
+        }
+        match self.project {
+            Some(_) => self.make_directory(&self.directory.join(WORK), 0o700),
+            None => self.make_file(),
+        }
+    }
+
+    /// Makes the file with the file system unless it is there.
+    fn make_file(&self) -> Result<()> {
         let Some(bytes) = self.disk_bytes else { return Ok(()) };
-        let file = self.directory.join(FILE);
-        if file.exists() || self.project.is_some() {
+        if self.directory.join(FILE).exists() {
             return Ok(());
         }
-        if process::geteuid() != 0 || in_user_namespace() {
+        if !is_machine_root() {
             let message = "disk_bytes: a limit takes a project quota or a file system of its own, which only root of the machine can have; leave it out";
             return Err(Error::new(Kind::Unsupported, message));
         }
-        self.project = quota::take(&self.directory, bytes).during(|| format!("disk_bytes: {bytes}"))?;
-        match self.project {
-            Some(_) => self.make_directory(&self.directory.join(WORK), 0o700),
-            None => make_file(&self.directory, bytes).during(|| format!("disk_bytes: {bytes}")),
-        }
+        make_file(&self.directory, bytes).during(|| format!("disk_bytes: {bytes}"))
     }
 
     /// Whether its changes are in a file system in a file.
@@ -69,14 +76,15 @@ impl Upper {
     }
 }
 
+fn is_machine_root() -> bool {
+    process::geteuid() == 0 && !in_user_namespace()
+}
+
 /// The directories for an overlay above `lowers`, made if they are missing.
 pub(super) fn places(upper: &Upper, lowers: &[PathBuf], mounted: &mut Vec<PathBuf>) -> Result<Places> {
     let mut directory = upper.directory.clone();
     if upper.is_file() {
-        if !upper.directory.join(FILE).exists() {
-            let message = format!("disk_bytes: {FILE} is gone, which had what it wrote");
-            return Err(Error::new(Kind::Damaged, message));
-        }
+        upper.make_file()?;
         directory.push(POINT);
         make_directory(&directory, 0o700)?;
         let file = upper.directory.join(FILE);
