@@ -266,7 +266,7 @@ pub(crate) fn what_fails_leaves_nothing() {
     }
     let told = house.made(json!({"network": {"mode": "bridge"}, "privileged": true}));
     let said = told.warnings().join("\n");
-    assert!(said.contains("no bridges") && said.contains("can do to the host what root can"), "{said}");
+    assert!(said.contains("can do to the host what root can") && !said.contains("bridge"), "{said}");
     let dna = house.made(json!({"labels": {"a": "b"}}));
     let read = |name: &str| -> serde_json::Value {
         serde_json::from_slice(&fs::read(dna.dir().join(name)).unwrap()).unwrap()
