@@ -4,7 +4,7 @@
 //! the monitor is, and with it go the interfaces. It also holds sockets that keep the published ports of the host.
 
 use super::serve::Monitor;
-use crate::error::{During, Error, Result};
+use crate::error::{Error, Result};
 use crate::network::{Attachment, Endpoint, Network, Networks, Port, Protocol, new_namespace};
 use crate::registry::{Container, Given, Wanted};
 use forgeone_config::DEFAULT_NETWORK;
@@ -46,7 +46,7 @@ impl Monitor {
                     networks.default_network()?;
                 }
                 self.keep_ports(&mut attachment.ports)?;
-                self.join(&networks, &attachment).during(|| format!("network {:?}", attachment.network))?;
+                self.join(&networks, &attachment)?;
             }
         }
         let namespace = self.network.as_ref().and_then(|network| network.namespace.as_ref());
@@ -79,20 +79,19 @@ impl Monitor {
         Ok(())
     }
 
-    /// Takes the container out of all of its networks.
+    /// Takes the container, which is at rest, out of all of its networks. Its interfaces go with the namespace.
     pub(super) fn disconnect(&mut self) -> Result<()> {
-        // Also one that was connected while it ran.
         let connected = self.network.take();
         let networks = Networks::of(&self.places)?;
-        let namespace =
-            connected.as_ref().and_then(|connected| connected.namespace.as_ref()).map(AsFd::as_fd);
         let mut errors = Vec::new();
+        // Also of those that it was connected to while it ran.
         for (network, endpoint) in networks.of_container(&self.duties.id)? {
-            match networks.disconnect(&network.name, &endpoint.container, namespace) {
+            match networks.disconnect(&network.name, &endpoint.container, None) {
                 Ok(()) => self.tell("disconnect", &[("network", network.name.into())]),
-                Err(e) => errors.push(e.during(format!("network {:?}", network.name))),
+                Err(e) => errors.push(e),
             }
         }
+        drop(connected);
         Error::all(errors).map_or(Ok(()), Err)
     }
 

@@ -10,6 +10,9 @@ use forgeone_sys::net::{Address, Device, Route};
 /// What names of bridges begin with that are chosen by us.
 const PREFIX: &str = "forgeone";
 
+/// What names of containers' interfaces begin with on the host.
+pub(super) const PORT: &str = "fo";
+
 /// The lowest name that nobody has: no interface, and none of `taken`.
 pub(super) fn free_name(route: &Route, taken: &[&str]) -> Result<String> {
     let mut number = 0_u32;
@@ -131,10 +134,25 @@ pub(super) fn remove(route: &Route, network: &Network, mark: &Mark) -> Result<()
         return Ok(());
     }
     let There::Ours(device) = find(route, network, mark)? else { return Ok(()) };
+    sweep(route, device.index, &[])?;
     if network.vlan.is_some() {
         delete(route, &vlan_name(mark))?;
     }
     gone(route.delete_link(device.index)).during(|| format!("bridge {:?}", network.interface))
+}
+
+/// Removes the ports of a bridge that are ours and not among `kept`: of containers that have ended, but whose namespaces
+/// somebody keeps.
+///
+/// # Errors
+/// The kernel's answer.
+pub(super) fn sweep(route: &Route, bridge: u32, kept: &[&str]) -> Result<()> {
+    let ports = route.devices()?.into_iter().filter(|device| device.master == Some(bridge));
+    let ours = ports.filter(|port| port.kind == "veth" && port.name.starts_with(PORT));
+    for port in ours.filter(|port| !kept.contains(&port.name.as_str())) {
+        gone(route.delete_link(port.index)).during(|| format!("interface {:?}", port.name))?;
+    }
+    Ok(())
 }
 
 /// Removes an interface, if it is there.

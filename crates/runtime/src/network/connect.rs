@@ -1,8 +1,8 @@
 //! A container comes into a network, and goes.
 //!
 //! ```text
-//!  connect      endpoint written ► bridge ► link ► rate ► addresses, routes ► firewall ► forwarding ► resolver
-//!  disconnect   link ► endpoint removed ► firewall ► bridge, if it was the last
+//!  connect      endpoint written ► bridge ► link ► rate ► addresses, routes ► resolver ► firewall ► forwarding
+//!  disconnect   link, of a container that runs ► endpoint removed ► firewall ► bridge, if it was the last
 //! ```
 //!
 //! A failed connect is undone by what disconnect does, and so is, by whoever comes next, one that was killed: the file of
@@ -10,17 +10,20 @@
 //! lives and its interface is gone, which the kernel takes away with the container's network namespace.
 
 use super::addresses;
-use super::bridge;
+use super::bridge::{self, There};
+use super::firewall;
 use super::host::{self, ROUTE_LOCALNET};
-use super::inside;
+use super::inside::{self, Interface};
+use super::link;
 use super::model::{Attachment, Driver, Endpoint, Network, Populated};
 use super::networks::Networks;
 use super::rate;
+use super::resolver;
 use super::store::{self, Lock};
 use crate::error::{During, Error, Kind, Result};
 use crate::monitor;
 use forgeone_sys::fs::{self, Mode, OFlags};
-use forgeone_sys::net::{Route, Veth};
+use forgeone_sys::net::{LinkWatch, Route, Veth};
 use forgeone_sys::{BorrowedFd, Errno};
 use std::net::IpAddr;
 
@@ -50,6 +53,7 @@ impl<'a> Session<'a> {
         let mut changed = false;
         for network in store.networks()? {
             let mut endpoints = Vec::new();
+            store.sweep(&network.name)?;
             for (id, kept) in store.kept(&network.name)? {
                 let host_interface = host_interface(&network, &id);
                 if self.is_stale(&network, &id, &host_interface)? {
@@ -60,9 +64,11 @@ impl<'a> Session<'a> {
                 }
             }
             if endpoints.is_empty() {
-                bridge::remove(&self.route, &network, &self.networks.mark(&network))?;
+                self.remove_bridge(&network)?;
             }
-            self.all.push(Populated { network, endpoints, resolver: None });
+            let places = &self.networks.places;
+            let resolver = if endpoints.is_empty() { None } else { resolver::port(places, &network.name) };
+            self.all.push(Populated { network, endpoints, resolver });
         }
         Ok(changed)
     }
@@ -99,7 +105,7 @@ impl<'a> Session<'a> {
         let Err(e) = self.build(at, &endpoint, attachment, namespace).during(what) else {
             return Ok(endpoint);
         };
-        let undone = self.withdraw(at, &endpoint.container, None);
+        let undone = self.withdraw(at, &endpoint.container, Some(namespace));
         let errors: Vec<Error> = [Err(e.clone()), undone].into_iter().filter_map(Result::err).collect();
         Err(Error::all(errors).unwrap_or(e))
     }
@@ -125,7 +131,8 @@ impl<'a> Session<'a> {
         let Populated { network, endpoints, .. } = &self.all[at];
         let chosen =
             network.driver == Driver::Bridge && !network.joined && bridge::is_chosen(&network.interface);
-        let other = chosen && endpoints.is_empty() && self.route.index(&network.interface)?.is_some();
+        let there = || bridge::find(&self.route, network, &self.networks.mark(network));
+        let other = chosen && endpoints.is_empty() && matches!(there()?, There::Other(_));
         if other {
             let taken: Vec<&str> = self.all.iter().map(|one| one.network.interface.as_str()).collect();
             let network = Network { interface: bridge::free_name(&self.route, &taken)?, ..network.clone() };
@@ -181,34 +188,20 @@ impl<'a> Session<'a> {
     }
 
     fn build(
-        &self,
+        &mut self,
         at: usize,
         endpoint: &Endpoint,
         attachment: &Attachment,
         namespace: BorrowedFd,
     ) -> Result<()> {
-        let Populated { network, endpoints, .. } = &self.all[at];
         let store = &self.networks.store;
+        let network = self.all[at].network.clone();
         store.write_endpoint(&network.name, endpoint)?;
         store.set_last(&network.name, endpoint.addresses.iter().map(|net| net.addr()))?;
         match network.driver {
             Driver::Bridge => {
-                let bridge = self.bridge(network, endpoints)?;
-                self.pair(network, endpoint, bridge, namespace)?;
-                if let Some(rate) = endpoint.rate {
-                    rate::limit(&self.route, &endpoint.host_interface, rate)?;
-                }
-                // Of others, who had the address before, the host may know the hardware address.
-                for net in &endpoint.addresses {
-                    match self.route.forget_neighbour(bridge, net.addr()) {
-                        Err(e) if e.errno() == Errno::NOENT => {}
-                        forgotten => forgotten?,
-                    }
-                }
-                inside::configure(namespace, network, endpoint, attachment)?;
-                if needs_localnet(endpoint) && ROUTE_LOCALNET.get(&network.interface) != "1" {
-                    ROUTE_LOCALNET.set(&network.interface, "1")?;
-                }
+                self.link(at, endpoint, namespace)?.add_routes(&network, attachment)?;
+                self.name(at)?;
                 self.apply()?;
                 let has = |v4: bool| endpoint.addresses.iter().any(|net| net.addr().is_ipv4() == v4);
                 match network.internal {
@@ -217,10 +210,48 @@ impl<'a> Session<'a> {
                 }
             }
             Driver::Macvlan => {
-                inside::macvlan(&self.route, namespace, network, endpoint)?;
-                inside::configure(namespace, network, endpoint, attachment)
+                inside::macvlan(&self.route, namespace, &network, endpoint)?;
+                let interface = inside::set_up(namespace, endpoint)?;
+                interface.announce(endpoint)?;
+                interface.add_routes(&network, attachment)
             }
         }
+    }
+
+    /// Connects a container to the bridge of its network; its interface, which the others have been told of.
+    fn link<'n>(&self, at: usize, endpoint: &Endpoint, namespace: BorrowedFd<'n>) -> Result<Interface<'n>> {
+        let Populated { network, endpoints, .. } = &self.all[at];
+        // Of a container that was started again at once the old one may not be gone yet.
+        bridge::delete(&self.route, &endpoint.host_interface)?;
+        let bridge = self.bridge(network, endpoints)?;
+        self.pair(network, endpoint, bridge, namespace)?;
+        if let Some(rate) = endpoint.rate {
+            rate::limit(&self.route, &endpoint.host_interface, rate)?;
+        }
+        // Of others, who had the address before, the host may know the hardware address.
+        for net in &endpoint.addresses {
+            match self.route.forget_neighbour(bridge, net.addr()) {
+                Err(e) if e.errno() == Errno::NOENT => {}
+                forgotten => forgotten?,
+            }
+        }
+        let interface = inside::set_up(namespace, endpoint)?;
+        for name in [&endpoint.host_interface, &network.interface] {
+            link::settle(&self.route, name, || Ok(LinkWatch::open()?))?;
+        }
+        interface.announce(endpoint)?;
+        if needs_localnet(endpoint) && ROUTE_LOCALNET.get(&network.interface) != "1" {
+            ROUTE_LOCALNET.set(&network.interface, "1")?;
+        }
+        Ok(interface)
+    }
+
+    /// Sees to it that the names of a network are resolved, before the firewall is told where.
+    fn name(&mut self, at: usize) -> Result<()> {
+        let Populated { network, resolver, .. } = &mut self.all[at];
+        resolver::ensure(&self.networks.places, network)?;
+        *resolver = resolver::port(&self.networks.places, &network.name);
+        Ok(())
     }
 
     /// The network's bridge. One that somebody has removed meanwhile is made again, with its ports.
@@ -228,7 +259,11 @@ impl<'a> Session<'a> {
         let (bridge, made) = bridge::ensure(&self.route, network, &self.networks.mark(network))?;
         for endpoint in endpoints.iter().filter(|_| made) {
             if let Some(port) = self.route.index(&endpoint.host_interface)? {
-                self.route.set_master(port, bridge)?;
+                match self.route.set_master(port, bridge) {
+                    // Its container has just ended.
+                    Err(e) if e.errno() == Errno::NODEV => {}
+                    set => set?,
+                }
             }
         }
         Ok(bridge)
@@ -280,22 +315,48 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Takes a container out, and with the last one the bridge.
+    /// Takes a container out. Its interface goes with its namespace if that isn't named, since it takes the kernel some
+    /// ten milliseconds: nobody waits for it then.
     fn withdraw(&mut self, at: usize, container: &str, namespace: Option<BorrowedFd>) -> Result<()> {
         let mut results = Vec::new();
         let Populated { network, endpoints, .. } = &self.all[at];
         let endpoint = endpoints.iter().find(|endpoint| endpoint.container == container);
-        if let (Some(endpoint), Some(namespace), Driver::Macvlan) = (endpoint, namespace, network.driver) {
-            results.push(inside::remove(namespace, &endpoint.interface, endpoint.mac));
+        match (endpoint, namespace, network.driver) {
+            (Some(endpoint), Some(namespace), Driver::Macvlan) => {
+                results.push(inside::remove(namespace, &endpoint.interface, endpoint.mac));
+                results.push(self.take_away(network, container));
+            }
+            (Some(endpoint), None, _) if endpoint.rate.is_none() => {
+                results.push(self.set_down(&endpoint.host_interface));
+                results.push(self.networks.store.remove_endpoint(&network.name, container));
+            }
+            _ => results.push(self.take_away(network, container)),
         }
-        results.push(self.take_away(network, container));
         self.all[at].endpoints.retain(|endpoint| endpoint.container != container);
         results.push(self.apply());
         let Populated { network, endpoints, .. } = &self.all[at];
         if endpoints.is_empty() {
-            results.push(bridge::remove(&self.route, network, &self.networks.mark(network)));
+            results.push(self.remove_bridge(network));
         }
         Error::all(results.into_iter().filter_map(Result::err).collect()).map_or(Ok(()), Err)
+    }
+
+    /// Sets an interface down, if it is there: should somebody keep the namespace, nothing goes through it any more.
+    fn set_down(&self, name: &str) -> Result<()> {
+        let Some(index) = self.route.index(name)? else { return Ok(()) };
+        match self.route.set_link_up(index, false) {
+            Err(e) if e.errno() == Errno::NODEV => Ok(()),
+            set => Ok(set?),
+        }
+    }
+
+    /// Removes the bridge of a network that nobody is in, unless its resolver lives: that one does it when it ends, a
+    /// moment later, and who comes before finds both.
+    fn remove_bridge(&self, network: &Network) -> Result<()> {
+        match resolver::lives(&self.networks.places, network)? {
+            true => Ok(()),
+            false => bridge::remove(&self.route, network, &self.networks.mark(network)),
+        }
     }
 
     /// Takes away what a container has on the host's side, its endpoint last.
@@ -308,11 +369,15 @@ impl<'a> Session<'a> {
         self.networks.store.remove_endpoint(&network.name, container)
     }
 
-    pub(super) fn reload(self) -> Result<()> {
+    pub(super) fn reload(mut self) -> Result<()> {
         let mut results = Vec::new();
-        for Populated { network, endpoints, .. } in &self.all {
+        for at in 0..self.all.len() {
+            let Populated { network, endpoints, .. } = &self.all[at];
             if network.driver == Driver::Bridge && !endpoints.is_empty() {
-                results.push(self.bridge(network, endpoints).map(drop));
+                let kept: Vec<&str> = endpoints.iter().map(|e| e.host_interface.as_str()).collect();
+                let bridge = self.bridge(network, endpoints);
+                results.push(bridge.and_then(|bridge| bridge::sweep(&self.route, bridge, &kept)));
+                results.push(self.name(at));
             }
         }
         results.push(self.apply());
@@ -321,7 +386,7 @@ impl<'a> Session<'a> {
 
     /// Brings the firewall to what the networks are.
     fn apply(&self) -> Result<()> {
-        Ok(())
+        firewall::apply(self.networks.table(), &self.all)
     }
 }
 
@@ -338,7 +403,11 @@ fn needs_localnet(endpoint: &Endpoint) -> bool {
 fn host_interface(network: &Network, container: &str) -> String {
     match network.driver {
         Driver::Bridge => {
-            format!("fo{}", host::digest(format!("{container}\0{}", network.name).as_bytes(), 5))
+            format!(
+                "{}{}",
+                bridge::PORT,
+                host::digest(format!("{container}\0{}", network.name).as_bytes(), 5)
+            )
         }
         Driver::Macvlan => String::new(),
     }

@@ -1,47 +1,65 @@
 //! A container's interface, in its network namespace.
 
 use super::host::{ACCEPT_DAD, ACCEPT_RA, ARP_NOTIFY, DISABLE_IPV6, NDISC_NOTIFY};
+use super::link;
 use super::model::{Attachment, Endpoint, Mac, Network};
 use crate::error::{During, Error, Kind, Result};
-use forgeone_sys::net::{Address, Route, inside};
+use forgeone_sys::net::{Address, LinkWatch, Route, inside};
 use forgeone_sys::{BorrowedFd, Errno};
 
-/// Gives a new interface its settings, addresses and routes, and sets it up. Neighbours are told (`arp_notify`,
-/// `ndisc_notify`); nobody is asked whether the addresses are free, since who gives them knows.
-pub(super) fn configure(
-    namespace: BorrowedFd,
-    network: &Network,
-    endpoint: &Endpoint,
-    attachment: &Attachment,
-) -> Result<()> {
-    let interface = &endpoint.interface;
+/// A container's interface, which is up.
+pub(super) struct Interface<'a> {
+    namespace: BorrowedFd<'a>,
+    route: Route,
+    index: u32,
+}
+
+/// Gives a new interface its settings and addresses, and sets it up. Nobody is asked whether the addresses are free, since
+/// who gives them knows.
+pub(super) fn set_up<'a>(namespace: BorrowedFd<'a>, endpoint: &Endpoint) -> Result<Interface<'a>> {
+    let name = &endpoint.interface;
     let route = inside(namespace, || -> Result<Route> {
-        settings(interface, endpoint)?;
+        settings(name, endpoint)?;
         Ok(Route::open()?)
     })??;
-    let device = route.device(interface)?;
-    let device =
-        device.ok_or_else(|| Error::new(Kind::System, format!("interface {interface:?} is gone")))?;
+    let index = route.index(name)?;
+    let index = index.ok_or_else(|| Error::new(Kind::System, format!("interface {name:?} is gone")))?;
     for net in &endpoint.addresses {
-        let added = route.add_address(device.index, &Address::new(net.addr(), net.prefix_len()));
+        let added = route.add_address(index, &Address::new(net.addr(), net.prefix_len()));
         added.during(|| format!("address {net}"))?;
     }
-    route.set_link_up(device.index, true)?;
-    if network.internal || !attachment.default_route {
-        return Ok(());
+    route.set_link_up(index, true)?;
+    Ok(Interface { namespace, route, index })
+}
+
+impl Interface<'_> {
+    /// Has the kernel tell the neighbours whose the addresses are now, by gratuitous ARP and unsolicited advertisements:
+    /// they may know another hardware address of who had them before.
+    pub(super) fn announce(&self, endpoint: &Endpoint) -> Result<()> {
+        let watch = || Ok(inside(self.namespace, LinkWatch::open)??);
+        link::settle(&self.route, &endpoint.interface, watch)?;
+        Ok(self.route.set_mac(self.index, endpoint.mac.0)?)
     }
-    for subnet in &network.subnets {
-        let other = attachment.gateway.filter(|gateway| gateway.is_ipv4() == subnet.subnet.addr().is_ipv4());
-        let Some(gateway) = other.or(subnet.gateway) else { continue };
-        route.add_default_route(device.index, gateway).map_err(|e| match e.errno() {
-            Errno::EXIST => {
-                let message = format!("gateway {gateway}: the container has a default route already");
-                Error::new(Kind::Exists, message)
-            }
-            _ => Error::from(e).during(format!("gateway {gateway}")),
-        })?;
+
+    /// Gives it the routes to everybody else, if it is to have them.
+    pub(super) fn add_routes(&self, network: &Network, attachment: &Attachment) -> Result<()> {
+        if network.internal || !attachment.default_route {
+            return Ok(());
+        }
+        for subnet in &network.subnets {
+            let v4 = subnet.subnet.addr().is_ipv4();
+            let gateway = attachment.gateway.filter(|gateway| gateway.is_ipv4() == v4).or(subnet.gateway);
+            let Some(gateway) = gateway else { continue };
+            self.route.add_default_route(self.index, gateway).map_err(|e| match e.errno() {
+                Errno::EXIST => {
+                    let message = format!("gateway {gateway}: the container has a default route already");
+                    Error::new(Kind::Exists, message)
+                }
+                _ => Error::from(e).during(format!("gateway {gateway}")),
+            })?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Without addresses of ours it is somebody else's to give them, by DHCP or the routers' words.

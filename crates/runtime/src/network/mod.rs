@@ -8,6 +8,7 @@ mod devices;
 pub mod firewall;
 mod host;
 mod inside;
+mod link;
 mod model;
 mod namespace;
 mod networks;

@@ -9,6 +9,7 @@ use super::connect::Session;
 use super::host::{self, Mark};
 use super::model::{Attachment, Driver, Endpoint, Network, Populated, Subnet};
 use super::pools::{self, Taken};
+use super::resolver;
 use super::store::{self, Store};
 use crate::clock;
 use crate::error::{During, Error, Kind, Result};
@@ -121,7 +122,11 @@ impl Networks {
     /// # Errors
     /// If they can't be read.
     pub fn populated(&self) -> Result<Vec<Populated>> {
-        self.store.populated()
+        let mut all = self.store.populated()?;
+        for one in all.iter_mut().filter(|one| !one.endpoints.is_empty()) {
+            one.resolver = resolver::port(&self.places, &one.network.name);
+        }
+        Ok(all)
     }
 
     /// Who is in a network, by their ids' order.
@@ -287,6 +292,11 @@ impl Networks {
             false => Ok(subnets),
         }
     }
+}
+
+/// Removes the bridge of a network that nobody is in. Who calls holds the lock, and is the network's resolver.
+pub(super) fn remove_bridge(places: &Places, network: &Network) -> Result<()> {
+    bridge::remove(&Route::open()?, network, &Mark::of(&places.data_root, &network.name))
 }
 
 /// The interface of a new network, and the one of the host that it joins or stands on.

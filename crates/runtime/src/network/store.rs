@@ -129,6 +129,13 @@ impl Store {
         Ok(all)
     }
 
+    /// Removes files that were never finished. Who calls holds the lock, so that nobody is about to finish them.
+    pub(super) fn sweep(&self, network: &str) -> Result<()> {
+        let directory = self.directory(network).join(ENDPOINTS);
+        let mut unfinished = names(&directory)?.into_iter().filter(|name| name.starts_with('.'));
+        unfinished.try_for_each(|name| unlink(&directory.join(name)))
+    }
+
     /// The endpoints of a network, by their ids' order.
     pub(super) fn endpoints(&self, network: &str) -> Result<Vec<Endpoint>> {
         self.kept(network)?.into_iter().map(|(_, endpoint)| endpoint).collect()

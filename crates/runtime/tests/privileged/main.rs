@@ -57,7 +57,21 @@ fn main() {
             propagation_of_the_root the_host_sees_nothing a_replaced_root_is_noticed;
         fs users: devices_are_bound out_of_reach_is_reached sysfs_is_bound_without_a_network_namespace
             terminal_group_in_a_joined_namespace an_ordinary_user;
-        network connect: containers_and_the_host_reach_each_other;
+        network connect: containers_and_the_host_reach_each_other
+            the_outside_is_reached_and_the_hosts_uplink_goes_on
+            internal_networks_lead_nowhere
+            fifty_at_once_get_addresses_of_their_own
+            wishes_are_granted_or_refused_whole
+            a_lease_that_was_given_back_is_not_given_at_once
+            neighbours_are_told_who_has_an_address
+            bridges_of_others_are_never_touched
+            a_joined_bridge_stays
+            what_the_host_loses_is_made_again
+            rates_bind_both_directions
+            macvlan_has_addresses_beside_the_hosts
+            a_vlan_leaves_by_the_hosts_interface
+            who_died_leaves_nothing_behind;
+        network faults: killed_at_each_call_nothing_is_orphaned failing_at_each_call_nothing_is_half_made;
         network networks: each_gets_the_lowest_free_subnet_and_name what_overlaps_is_refused
             other_interfaces_are_joined_or_refused without_ipv6_networks_have_none damaged_files_are_named
             the_tables_name_tells_data_roots_apart;

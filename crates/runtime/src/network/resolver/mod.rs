@@ -6,8 +6,8 @@
 //!                                                   └──────► the member's own servers, or those of the host
 //! ```
 //!
-//! [`ensure`] starts it with the network's first member, and it ends by itself after the last: both under the lock of all
-//! networks, so that nobody is ever left without. It has one thread, one loop over poll(2) and no cache: what it says of
+//! [`ensure`] starts it with the network's first member, and it ends by itself some time after the last: both under the lock of all
+//! networks, so that nobody is ever left without. The bridge goes with it. It has one thread, one loop over poll(2) and no cache: what it says of
 //! members is what their files say at that moment, and what others said is passed on as it came.
 
 mod client;
@@ -42,6 +42,14 @@ pub fn addresses(network: &Network) -> Vec<IpAddr> {
 /// The port at which the network's resolver listens, if it isn't 53.
 pub fn port(places: &Places, network: &str) -> Option<u16> {
     Place::new(&places.data_root, network).port()
+}
+
+/// Whether the network's resolver lives.
+///
+/// # Errors
+/// The kernel's answer.
+pub(super) fn lives(places: &Places, network: &Network) -> Result<bool> {
+    Ok(!addresses(network).is_empty() && Place::new(&places.data_root, &network.name).lives()?)
 }
 
 /// Sees to it that the network's resolver lives, if it has one, and listens; the firewall is told [`port`] after that. The
@@ -83,7 +91,7 @@ fn run(words: &Words) -> Result<()> {
     let (listeners, port) = server::listen(&addresses)?;
     place.tell(port)?;
     confine::confine(&words.places.data_root)?;
-    let server = Server::new(network, place, listeners)?;
+    let server = Server::new(&words.places, network, place, listeners)?;
     background::ready()?;
     server.serve()
 }

@@ -11,6 +11,8 @@ use super::place::Place;
 use super::upstream::{PORT, Upstream};
 use crate::error::{Error, Kind, Result};
 use crate::network::Network;
+use crate::network::networks::remove_bridge;
+use crate::registry::Places;
 use forgeone_sys::inotify::Inotify;
 use forgeone_sys::signal::{PollFd, poll};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
@@ -24,6 +26,9 @@ const CLIENTS: usize = 64;
 const CLIENTS_OF_ONE: usize = 8;
 /// Questions taken from a listener before others have their turn.
 const TURN: usize = 64;
+/// How long it waits for somebody to come after the last has gone. To make and to remove a bridge takes the kernel far
+/// longer than to start a container: who starts one after the other finds it.
+const LINGER: Duration = Duration::from_secs(1);
 /// The longest message.
 const MESSAGE_MAX: usize = 1 << 16;
 
@@ -35,12 +40,15 @@ pub(super) struct Listener {
 }
 
 pub(super) struct Server {
+    places: Places,
     network: Network,
     place: Place,
     listeners: Vec<Listener>,
     addresses: Vec<IpAddr>,
     watch: Inotify,
     names: Names,
+    /// Since when nobody is in the network.
+    empty_since: Option<Instant>,
     upstream: Upstream,
     forwards: Vec<Forward>,
     clients: Vec<Client>,
@@ -61,14 +69,21 @@ struct Ready {
 }
 
 impl Server {
-    pub(super) fn new(network: Network, place: Place, listeners: Vec<Listener>) -> Result<Self> {
+    pub(super) fn new(
+        places: &Places,
+        network: Network,
+        place: Place,
+        listeners: Vec<Listener>,
+    ) -> Result<Self> {
         let addresses = super::addresses(&network);
         let watch = Inotify::new()?;
         watch.add(&place.endpoints())?;
         let names = Names::of(&network, place.members()?);
         Ok(Self {
+            places: places.clone(),
             network,
             place,
+            empty_since: None,
             listeners,
             addresses,
             watch,
@@ -86,8 +101,12 @@ impl Server {
     pub(super) fn serve(mut self) -> Result<()> {
         let mut changed = true;
         loop {
-            let over = changed && (self.names.is_empty() || !self.place.is_taken());
-            if over && self.is_over()? {
+            self.empty_since = match self.names.is_empty() {
+                true => self.empty_since.or_else(|| Some(Instant::now())),
+                false => None,
+            };
+            let over = self.empty_since.is_some_and(|since| since.elapsed() >= LINGER);
+            if (over || changed && !self.place.is_taken()) && self.is_over()? {
                 return Ok(());
             }
             let ready = self.wait()?;
@@ -116,11 +135,15 @@ impl Server {
     fn is_over(&mut self) -> Result<bool> {
         let lock = self.place.lock()?;
         self.names = Names::of(&self.network, self.place.members()?);
-        if self.names.is_empty() || !self.place.is_taken() {
-            self.place.give_up(lock);
-            return Ok(true);
+        if !self.names.is_empty() && self.place.is_taken() {
+            return Ok(false);
         }
-        Ok(false)
+        let gone = match self.place.is_taken() {
+            true => remove_bridge(&self.places, &self.network),
+            false => Ok(()),
+        };
+        self.place.give_up(lock);
+        gone.map(|()| true)
     }
 
     fn wait(&self) -> Result<Ready> {
@@ -132,6 +155,7 @@ impl Server {
         fds.extend(self.clients.iter().map(Client::poll));
         let ends =
             self.forwards.iter().map(Forward::until).chain(self.clients.iter().filter_map(Client::until));
+        let ends = ends.chain(self.empty_since.map(|since| since + LINGER));
         let wait =
             ends.min().map(|end| end.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
         poll(&mut fds, wait.map(|wait| i32::try_from(wait.as_millis()).unwrap_or(i32::MAX)))?;

@@ -2,8 +2,9 @@
 
 use forgeone_runtime::network::{Attachment, Endpoint, Networks, new_namespace};
 use forgeone_runtime::registry::Places;
-use forgeone_sys::net::{inside, loopback_up};
+use forgeone_sys::net::{LinkWatch, Route, inside, loopback_up};
 use forgeone_sys::process::{self, Namespaces};
+use forgeone_sys::signal::{PollFd, poll};
 use forgeone_sys::{AsFd, OwnedFd};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -47,6 +48,21 @@ impl Host {
         let namespace = new_namespace().unwrap();
         let endpoint = self.networks.connect(&attachment(network, name), namespace.as_fd()).unwrap();
         (namespace, endpoint)
+    }
+
+    /// What a container's monitor has for as long as it lives.
+    pub(crate) fn monitor(&self, name: &str) -> std::fs::File {
+        let directory = self.places.container(&id(name));
+        std::fs::create_dir_all(&directory).unwrap();
+        let lock = std::fs::File::create(directory.join("monitor.lock")).unwrap();
+        forgeone_sys::fs::flock_exclusive(&lock).unwrap();
+        lock
+    }
+
+    /// The number of a descriptor that programs are started with.
+    pub(crate) fn pass(&self, fd: &OwnedFd) -> i32 {
+        forgeone_sys::fs::set_cloexec(fd, false).unwrap();
+        std::os::fd::AsRawFd::as_raw_fd(fd)
     }
 
     pub(crate) fn file(&self, path: &str) -> PathBuf {
@@ -102,6 +118,17 @@ pub(crate) fn interfaces() -> Vec<String> {
     let names = links.lines().filter_map(|line| line.split(": ").nth(1));
     let names = names.map(|name| name.split('@').next().unwrap().to_owned());
     names.filter(|name| name != "lo").collect()
+}
+
+/// Waits until an interface of the host is gone.
+pub(crate) fn gone(name: &str) {
+    let mut watch = LinkWatch::open().unwrap();
+    let route = Route::open().unwrap();
+    while route.index(name).unwrap().is_some() {
+        let seen = poll(&mut [PollFd::readable(&watch)], Some(60_000)).unwrap();
+        assert_eq!(seen, 1, "{name} doesn't go");
+        watch.gone().unwrap();
+    }
 }
 
 /// Whether bytes come from one namespace (none: the host's) to a server on an address in another, and the answer back;

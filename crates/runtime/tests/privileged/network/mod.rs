@@ -1,6 +1,7 @@
 //! Networks of containers, in network namespaces of the test's own.
 
 pub(crate) mod connect;
+pub(crate) mod faults;
 pub(crate) mod lan;
 pub(crate) mod names;
 pub(crate) mod networks;

@@ -12,6 +12,8 @@ pub struct Device {
     pub name: String,
     /// Whether it is up (`IFF_UP`).
     pub up: bool,
+    /// Whether packets pass, as far as the kernel has taken notice (`IF_OPER_UP`).
+    pub running: bool,
     /// What makes it: `bridge`, `veth`; empty for most physical ones.
     pub kind: String,
     /// A text that somebody gave it.
@@ -76,6 +78,8 @@ const IFLA_ADDRESS: u16 = 1;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
+const IFLA_OPERSTATE: u16 = 16;
+const IF_OPER_UP: u8 = 6;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_IFALIAS: u16 = 20;
 const IFLA_STATS64: u16 = 23;
@@ -87,7 +91,7 @@ const IFLA_MACVLAN_MODE: u16 = 1;
 const MACVLAN_MODE_BRIDGE: u32 = 4;
 
 impl Route {
-    /// The interface of this name, if there is one.
+    /// The interface of this name, if there is one. Since Linux 6.8 what has happened to its link is taken notice of before.
     pub fn device(&self, name: &str) -> Result<Option<Device>> {
         let request = Request::new(RTM_GETLINK, NLM_F_REQUEST, &link_header(0, 0, 0));
         let call = || format!("rtnetlink(RTM_GETLINK, {name:?})");
@@ -193,6 +197,12 @@ impl Route {
         self.change(index, IFLA_IFALIAS, &text(alias), || format!("alias {alias:?}"))
     }
 
+    /// Sets the hardware address of an interface. Also if it has it, its neighbours are told (`NETDEV_CHANGEADDR`), where
+    /// it is set to tell them (`arp_notify`, `ndisc_notify`).
+    pub fn set_mac(&self, index: u32, mac: [u8; 6]) -> Result<()> {
+        self.change(index, IFLA_ADDRESS, &mac, || format!("address {mac:02x?}"))
+    }
+
     /// Makes an interface a port of a bridge.
     pub fn set_master(&self, index: u32, master: u32) -> Result<()> {
         self.change(index, IFLA_MASTER, &master.to_ne_bytes(), || format!("master {master}"))
@@ -230,6 +240,7 @@ fn device_of(reply: &Reply) -> Option<Device> {
         match kind {
             IFLA_ADDRESS => device.mac = value.try_into().ok(),
             IFLA_MTU => device.mtu = number(value, 0)?,
+            IFLA_OPERSTATE => device.running = value == [IF_OPER_UP],
             IFLA_LINK => device.lower = number(value, 0),
             IFLA_MASTER => device.master = number(value, 0),
             IFLA_IFALIAS => device.alias = string(value),
