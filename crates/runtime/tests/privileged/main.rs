@@ -75,6 +75,7 @@ fn main() {
         network networks: each_gets_the_lowest_free_subnet_and_name what_overlaps_is_refused
             other_interfaces_are_joined_or_refused without_ipv6_networks_have_none damaged_files_are_named
             the_tables_name_tells_data_roots_apart;
+        network keeper: what_is_flushed_or_deleted_comes_back who_was_killed_is_gone_without_a_command;
         network resolver: members_find_each_other_by_name others_are_asked_for_the_rest
             servers_that_hang_fail_or_lie_are_not_believed nothing_is_forwarded_from_an_internal_network
             strangers_and_hostile_questions_do_no_harm a_server_of_the_host_keeps_its_port

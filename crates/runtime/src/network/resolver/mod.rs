@@ -7,12 +7,14 @@
 //! ```
 //!
 //! [`ensure`] starts it with the network's first member, and it ends by itself some time after the last: both under the lock of all
-//! networks, so that nobody is ever left without. The bridge goes with it. It has one thread, one loop over poll(2) and no cache: what it says of
+//! networks, so that nobody is ever left without. The bridge goes with it. While it
+//! lives it is also its network's keeper. It has one thread, one loop over poll(2) and no cache: what it says of
 //! members is what their files say at that moment, and what others said is passed on as it came.
 
 mod client;
 mod confine;
 mod forward;
+mod keeper;
 mod message;
 mod names;
 mod place;

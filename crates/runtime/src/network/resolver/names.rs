@@ -55,6 +55,11 @@ impl Names {
         self.members.is_empty()
     }
 
+    /// Who is in the network.
+    pub(super) fn members(&self) -> &[Endpoint] {
+        &self.members
+    }
+
     /// Whether the address is one of the network's.
     pub(super) fn is_inside(&self, address: IpAddr) -> bool {
         self.subnets.iter().any(|subnet| subnet.contains(&address))

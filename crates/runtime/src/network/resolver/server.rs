@@ -5,6 +5,7 @@
 
 use super::client::Client;
 use super::forward::{Asker, Forward, Step, is_soon};
+use super::keeper::Keeper;
 use super::message::{Code, IN, Query, Read, read};
 use super::names::{Found, Names};
 use super::place::Place;
@@ -46,6 +47,7 @@ pub(super) struct Server {
     listeners: Vec<Listener>,
     addresses: Vec<IpAddr>,
     watch: Inotify,
+    keeper: Keeper,
     names: Names,
     /// Since when nobody is in the network.
     empty_since: Option<Instant>,
@@ -62,6 +64,7 @@ pub(super) struct Server {
 /// Which descriptors have something.
 struct Ready {
     watch: bool,
+    keeper: Vec<bool>,
     udp: Vec<bool>,
     tcp: Vec<bool>,
     forwards: Vec<bool>,
@@ -87,6 +90,7 @@ impl Server {
             listeners,
             addresses,
             watch,
+            keeper: Keeper::new(places)?,
             names,
             upstream: Upstream::default(),
             forwards: Vec::new(),
@@ -117,6 +121,7 @@ impl Server {
                 self.names = Names::of(&self.network, self.place.members()?);
             }
             let now = Instant::now();
+            self.keeper.step(&ready.keeper, now, self.names.members());
             self.step_forwards(&ready.forwards, now);
             self.step_clients(&ready.clients, now);
             for listener in 0..self.listeners.len() {
@@ -147,7 +152,10 @@ impl Server {
     }
 
     fn wait(&self) -> Result<Ready> {
+        let kept = self.keeper.poll();
+        let keeps = kept.len();
         let mut fds = vec![PollFd::readable(&self.watch)];
+        fds.extend(kept);
         fds.extend(self.listeners.iter().map(|listener| PollFd::readable(&listener.udp)));
         fds.extend(self.listeners.iter().map(|listener| PollFd::readable(&listener.tcp)));
         // One that waits for nothing is none that is kept.
@@ -155,7 +163,7 @@ impl Server {
         fds.extend(self.clients.iter().map(Client::poll));
         let ends =
             self.forwards.iter().map(Forward::until).chain(self.clients.iter().filter_map(Client::until));
-        let ends = ends.chain(self.empty_since.map(|since| since + LINGER));
+        let ends = ends.chain(self.empty_since.map(|since| since + LINGER)).chain(self.keeper.until());
         let wait =
             ends.min().map(|end| end.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
         poll(&mut fds, wait.map(|wait| i32::try_from(wait.as_millis()).unwrap_or(i32::MAX)))?;
@@ -163,6 +171,7 @@ impl Server {
         let mut next = |count: usize| ready.by_ref().take(count).collect::<Vec<_>>();
         Ok(Ready {
             watch: next(1)[0],
+            keeper: next(keeps),
             udp: next(self.listeners.len()),
             tcp: next(self.listeners.len()),
             forwards: next(self.forwards.len()),

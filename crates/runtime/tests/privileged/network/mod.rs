@@ -2,6 +2,7 @@
 
 pub(crate) mod connect;
 pub(crate) mod faults;
+pub(crate) mod keeper;
 pub(crate) mod lan;
 pub(crate) mod names;
 pub(crate) mod networks;
