@@ -133,8 +133,10 @@ pub(crate) fn nobody_sends_in_anothers_name() {
     assert!(is_dropped(&stage, "10.200.0.3", "10.200.0.1"));
     assert!(is_dropped(&stage, "fd00:0::99", "fd00:0::1"));
     // By ARP neither.
-    stage.run("a", "ip neigh flush all");
+    stage.run("a", "ip neigh del 10.200.0.1 dev eth0");
     assert!(is_dropped(&stage, "10.200.0.99", "10.200.0.1"));
+    let questions = drops().into_iter().any(|rule| rule.starts_with("meta protocol arp"));
+    assert!(questions, "{}", ruleset());
     // Nor with another's hardware address.
     stage.run("a", "ip link set eth0 address 02:00:00:01:00:03");
     assert!(is_dropped(&stage, "10.200.0.2", "10.200.0.1"));
