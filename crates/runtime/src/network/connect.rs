@@ -26,6 +26,7 @@ use forgeone_sys::fs::{self, Mode, OFlags};
 use forgeone_sys::net::{LinkWatch, Route, Veth};
 use forgeone_sys::{BorrowedFd, Errno};
 use std::net::IpAddr;
+use std::path::Path;
 
 /// The lock, a socket, and all networks as they are once what is gone was taken away.
 pub(super) struct Session<'a> {
@@ -262,7 +263,7 @@ impl<'a> Session<'a> {
                 match self.route.set_master(port, bridge) {
                     // Its container has just ended.
                     Err(e) if e.errno() == Errno::NODEV => {}
-                    set => set?,
+                    set => set.map_err(Error::from).and_then(|()| self.hairpin(port, endpoint))?,
                 }
             }
         }
@@ -292,8 +293,19 @@ impl<'a> Session<'a> {
             })?;
             match self.route.device(name)? {
                 Some(device) if device.lower == Some(device.index) => self.route.delete_link(device.index)?,
-                _ => return Ok(()),
+                Some(device) => return self.hairpin(device.index, endpoint),
+                None => return Ok(()),
             }
+        }
+    }
+
+    /// Has a port take back what its container sends to itself by a published port: where br_netfilter is, that is
+    /// translated on the bridge already, and leaves by the port that it came by.
+    fn hairpin(&self, port: u32, endpoint: &Endpoint) -> Result<()> {
+        const BR_NETFILTER: &str = "/proc/sys/net/bridge";
+        match !endpoint.ports.is_empty() && Path::new(BR_NETFILTER).exists() {
+            true => Ok(self.route.set_hairpin(port)?),
+            false => Ok(()),
         }
     }
 
