@@ -88,6 +88,11 @@ bench: ## as root: compare with other runtimes, ROUNDS=30 times; writes docs/per
 	@cargo build --quiet --locked --release --package forgeone --package forgeone-benches
 	@$(dir $(DOOR))bench --rounds $(ROUNDS)
 
+bench-standalone: helpers ## as root: what a network costs a run and carries, and what 500 detached containers take
+	@.ci/prepare bench
+	@cargo build --quiet --locked --release --package forgeone --package forgeone-benches
+	@env FORGEONE_BIN=$(DOOR) FORGEONE_STANDALONE_BIN=$(dir $(DOOR))forgeone-standalone FORGEONE_IMAGE_BIN=$(dir $(DOOR))forgeone-image $(dir $(DOOR))bench-standalone
+
 bench-config: ## how long it takes to load and validate a configuration of 200 lines
 	@.ci/prepare build
 	@cargo bench --quiet --locked --package forgeone-config --bench load
@@ -117,4 +122,4 @@ install: ## install below PREFIX (/usr/local), inside DESTDIR if set
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: help run build helpers test test-attacks test-faults test-defences soak fuzz test-clients test-vm test-vm-full test-vm-selinux check bench bench-config bench-images man install clean
+.PHONY: help run build helpers test test-attacks test-faults test-defences soak fuzz test-clients test-vm test-vm-full test-vm-selinux check bench bench-standalone bench-config bench-images man install clean

@@ -15,6 +15,158 @@ fn left(wire: &Wire) -> Vec<String> {
 }
 
 #[test]
+fn containers_find_each_other_by_name() {
+    let Some(wire) = Wire::new() else { return };
+    wire.ok(&["network", "create", "lan"]);
+    wire.sleeper("store", &["--network", "lan", "--network-alias", "db"]);
+    wire.sleeper("web", &["--network", "lan"]);
+    let address = wire.place("store", "lan", "IPAddress");
+    for name in ["store", "db", "STORE"] {
+        let found = wire.ok(&["exec", "web", "nslookup", name]);
+        assert!(found.contains(&address), "{name}: {found}");
+    }
+    let found = wire.ok(&["exec", "web", "nslookup", &address]);
+    assert!(found.contains("store"), "{found}");
+    // By the name in the file that libraries read, too.
+    wire.serve(Some(&wire.inside("store")), "TCP6-LISTEN:5432");
+    let said = wire.ok(&["exec", "web", "nc", "db", "5432"]);
+    assert!(!said.trim().is_empty());
+    assert_ne!(wire.run(&["exec", "web", "nslookup", "nobody.invalid"]).code, 0);
+    // In another network nobody knows them.
+    wire.sleeper("stranger", &[]);
+    assert_ne!(wire.run(&["exec", "stranger", "nslookup", "store"]).code, 0);
+    wire.ok(&["rm", "-f", "store"]);
+    assert_ne!(wire.run(&["exec", "web", "nslookup", "store"]).code, 0, "its name went with it");
+}
+
+#[test]
+fn published_ports_lead_inside_from_everywhere() {
+    let Some(wire) = Wire::new() else { return };
+    wire.sleeper(
+        "web",
+        &["-p", "8080:80", "-p", "192.0.2.1:5300:53/udp", "-p", "127.0.0.1:8081:80", "-p", "90"],
+    );
+    let inside = wire.inside("web");
+    for listen in ["TCP4-LISTEN:80", "TCP6-LISTEN:80,ipv6only", "UDP4:53", "TCP4-LISTEN:90"] {
+        wire.serve(Some(&inside), listen);
+    }
+    let outside = wire.outside();
+    let outside = Some(outside.as_str());
+    // From outside, with the client's own address.
+    assert_eq!(wire.ask(outside, "TCP4:192.0.2.1:8080").as_deref(), Some("192.0.2.2"));
+    assert_eq!(
+        wire.ask(outside, "TCP6:[2001:db8::1]:8080").as_deref(),
+        Some("[2001:0db8:0000:0000:0000:0000:0000:0002]")
+    );
+    assert_eq!(wire.ask(outside, "UDP4:192.0.2.1:5300").as_deref(), Some("192.0.2.2"));
+    // From the host.
+    for whom in ["TCP4:127.0.0.1:8080", "TCP4:192.0.2.1:8080", "TCP4:127.0.0.1:8081", "UDP4:192.0.2.1:5300"] {
+        assert!(wire.ask(None, whom).is_some(), "{whom}");
+    }
+    // One that was published on the loopback alone isn't there for others.
+    assert!(wire.is_cut_off(outside, "TCP4:192.0.2.1:8081"));
+    // From itself and from a neighbour, by the host's address.
+    wire.sleeper("neighbour", &[]);
+    assert!(wire.ask(Some(&inside), "TCP4:192.0.2.1:8080").is_some(), "hairpin");
+    assert!(wire.ask(Some(&wire.inside("neighbour")), "TCP4:192.0.2.1:8080").is_some());
+    // A free one was chosen and can be told.
+    let told = wire.ok(&["port", "web", "90"]);
+    let chosen = told.trim().rsplit_once(':').unwrap().1;
+    assert!(wire.ask(outside, &format!("TCP4:192.0.2.1:{chosen}")).is_some(), "{told}");
+    assert_eq!(wire.ok(&["port", "web", "53/udp"]), "192.0.2.1:5300\n");
+    let ports: Value = serde_json::from_str(&wire.ok(&["ps", "--format", "json"])).unwrap();
+    assert!(ports.to_string().contains("0.0.0.0:8080->80/tcp"), "{ports}");
+    // Nobody else gets them while it runs.
+    let rootfs = wire.rootfs();
+    let error = wire.fails(&["run", "--rootfs", rootfs.to_str().unwrap(), "-p", "8080:1", "true"], 125);
+    assert!(error.contains("port 8080/tcp") && error.contains("in use"), "{error}");
+    wire.ok(&["stop", "-t", "0", "web"]);
+    wire.ok(&["run", "--rm", "--rootfs", rootfs.to_str().unwrap(), "-p", "8080:1", "true"]);
+}
+
+#[test]
+fn the_world_is_reached_and_reaches_nothing_that_was_not_published() {
+    let Some(wire) = Wire::new() else { return };
+    let outside = wire.outside();
+    let outside = Some(outside.as_str());
+    for listen in ["TCP4-LISTEN:80", "TCP6-LISTEN:80,ipv6only", "UDP4:53"] {
+        wire.serve(outside, listen);
+    }
+    wire.sleeper("web", &[]);
+    let inside = wire.inside("web");
+    // It is the host that is seen outside, which knows no way back to a container.
+    assert_eq!(wire.ask(Some(&inside), "TCP4:192.0.2.2:80").as_deref(), Some("192.0.2.1"));
+    assert!(wire.ask(Some(&inside), "TCP6:[2001:db8::2]:80").is_some());
+    assert_eq!(wire.ask(Some(&inside), "UDP4:192.0.2.2:53").as_deref(), Some("192.0.2.1"));
+    // Somebody outside who does know the way is kept out of what wasn't published.
+    let address = wire.place("web", "forgeone", "IPAddress");
+    wire.serve(Some(&inside), "TCP4-LISTEN:80");
+    assert!(wire.ask(None, &format!("TCP4:{address}:80")).is_some(), "the host itself");
+    wire.ip(outside, &format!("route add {address}/32 via 192.0.2.1"));
+    assert!(wire.is_cut_off(outside, &format!("TCP4:{address}:80")));
+}
+
+#[test]
+fn networks_are_kept_apart() {
+    let Some(wire) = Wire::new() else { return };
+    wire.serve(Some(&wire.outside()), "TCP4-LISTEN:80");
+    wire.ok(&["network", "create", "lan"]);
+    wire.ok(&["network", "create", "--internal", "inner"]);
+    wire.sleeper("one", &["--network", "lan"]);
+    wire.sleeper("two", &[]);
+    wire.sleeper("hidden", &["--network", "inner"]);
+    wire.sleeper("both", &["--network", "inner", "--network", "lan"]);
+    for name in ["one", "two", "hidden"] {
+        wire.serve(Some(&wire.inside(name)), "TCP4-LISTEN:80");
+    }
+    let at = |name: &str, network: &str| format!("TCP4:{}:80", wire.place(name, network, "IPAddress"));
+    let (one, two, hidden) = (at("one", "lan"), at("two", "forgeone"), at("hidden", "inner"));
+    assert!(wire.is_cut_off(Some(&wire.inside("one")), &two));
+    assert!(wire.is_cut_off(Some(&wire.inside("two")), &one));
+    assert!(wire.is_cut_off(Some(&wire.inside("two")), &hidden));
+    // Who is in both reaches both, and the world by the one that leads there.
+    let both = wire.inside("both");
+    assert!(wire.ask(Some(&both), &one).is_some());
+    assert!(wire.ask(Some(&both), &hidden).is_some());
+    assert!(wire.ask(Some(&both), "TCP4:192.0.2.2:80").is_some());
+    assert!(wire.is_cut_off(Some(&wire.inside("hidden")), "TCP4:192.0.2.2:80"));
+    // Connected while it runs, and taken out again.
+    wire.ok(&["network", "connect", "--alias", "late", "lan", "two"]);
+    assert!(wire.ask(Some(&wire.inside("two")), &one).is_some());
+    assert!(wire.ok(&["exec", "one", "nslookup", "late"]).contains(&wire.place("two", "lan", "IPAddress")));
+    wire.ok(&["network", "disconnect", "lan", "two"]);
+    assert!(wire.is_cut_off(Some(&wire.inside("two")), &one));
+    assert!(wire.inspect("two")["NetworkSettings"]["Networks"]["lan"].is_null());
+    let error = wire.fails(&["network", "rm", "lan"], 1);
+    assert!(error.contains("lan") && error.contains("one"), "{error}");
+}
+
+#[test]
+fn policies_allow_what_they_name() {
+    let Some(wire) = Wire::new() else { return };
+    wire.serve(Some(&wire.outside()), "TCP4-LISTEN:80");
+    wire.sleeper("db", &["--ingress", "label:app=web@tcp/5432", "--egress", "none"]);
+    wire.sleeper("web", &["--label", "app=web"]);
+    wire.sleeper("other", &["--egress", "192.0.2.0/24@tcp/80"]);
+    let inside = wire.inside("db");
+    wire.serve(Some(&inside), "TCP4-LISTEN:5432");
+    wire.serve(Some(&inside), "TCP4-LISTEN:22");
+    let address = wire.place("db", "forgeone", "IPAddress");
+    let at = |port: u16| format!("TCP4:{address}:{port}");
+    assert!(wire.ask(Some(&wire.inside("web")), &at(5432)).is_some());
+    assert!(wire.is_cut_off(Some(&wire.inside("web")), &at(22)));
+    assert!(wire.is_cut_off(Some(&wire.inside("other")), &at(5432)));
+    assert!(wire.is_cut_off(Some(&inside), "TCP4:192.0.2.2:80"));
+    assert!(wire.ask(Some(&wire.inside("other")), "TCP4:192.0.2.2:80").is_some());
+    // Names are resolved all the same.
+    assert!(wire.ok(&["exec", "db", "nslookup", "web"]).contains(&wire.place(
+        "web",
+        "forgeone",
+        "IPAddress"
+    )));
+}
+
+#[test]
 fn the_seeds_options_make_networks() {
     let Some(wire) = Wire::new() else { return };
     wire.sleeper(
@@ -118,12 +270,36 @@ fn what_was_killed_is_taken_away_by_the_next() {
         !wire.ip(None, "-o link show type veth").contains("master")
     });
     wire.ok(&["network", "reload"]);
-    assert_eq!(left(&wire), before, "nothing is orphaned");
+    testkit::eventually("nothing is orphaned", || left(&wire) == before);
     let network: Value = serde_json::from_str(&wire.ok(&["network", "inspect", "forgeone"])).unwrap();
     assert_eq!(network[0]["Containers"].as_object().unwrap().len(), 0);
     // They start as if nothing had been.
     wire.ok(&["start", "a", "b"]);
     assert_ne!(wire.place("a", "forgeone", "IPAddress"), wire.place("b", "forgeone", "IPAddress"));
+}
+
+#[test]
+fn a_lost_monitor_does_not_cut_the_container_off() {
+    let Some(wire) = Wire::new() else { return };
+    wire.sleeper("web", &["-p", "8080:80"]);
+    let inside = wire.inside("web");
+    wire.serve(Some(&inside), "TCP4-LISTEN:80");
+    let monitor = wire.within(None, &["pgrep", "-f", "forgeone-standalone monitor"]);
+    let own = wire.path("data").display().to_string();
+    for pid in monitor.stdout.lines() {
+        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        if line.contains(&own) {
+            let _ = wire.within(None, &["kill", "-KILL", pid]);
+        }
+    }
+    wire.ok(&["network", "reload"]);
+    assert!(wire.ask(Some(&wire.outside()), "TCP4:192.0.2.1:8080").is_some(), "it still runs");
+    // The next monitor keeps the port again, and takes all away at the end.
+    wire.ok(&["stop", "-t", "0", "web"]);
+    testkit::eventually("all went with it", || !left(&wire).iter().any(|name| name.starts_with("forgeone")));
+    wire.ok(&["start", "web"]);
+    wire.serve(Some(&wire.inside("web")), "TCP4-LISTEN:80");
+    assert!(wire.ask(Some(&wire.outside()), "TCP4:192.0.2.1:8080").is_some());
 }
 
 #[test]

@@ -2,10 +2,15 @@
 
 use crate::kit::{Machine, Output};
 use forgeone_runtime::network::new_namespace;
+use forgeone_sys::net::inside;
 use std::cell::RefCell;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use testkit::privileged;
 
 /// See the module. The machine's end of the cable is `up0`, with 192.0.2.1 and 2001:db8::1; outside is .2 and ::2, which
@@ -14,6 +19,8 @@ pub(crate) struct Wire {
     machine: Machine,
     outside: OwnedFd,
     servers: RefCell<Vec<Child>>,
+    /// Tells the servers that are threads.
+    ended: Arc<AtomicBool>,
 }
 
 /// What is needed from Debian.
@@ -27,7 +34,12 @@ impl Wire {
             return None;
         }
         let machine = Machine::new()?;
-        let wire = Self { machine, outside: new_namespace().unwrap(), servers: RefCell::default() };
+        let wire = Self {
+            machine,
+            outside: new_namespace().unwrap(),
+            servers: RefCell::default(),
+            ended: Arc::default(),
+        };
         let there = wire.outside();
         wire.ip(None, &format!("link add up0 type veth peer name eth0 netns {there}"));
         for (namespace, interface, end) in [(None, "up0", 1), (Some(there.as_str()), "eth0", 2)] {
@@ -82,18 +94,37 @@ impl Wire {
         output.stdout
     }
 
-    /// Has a server listen in a namespace (`TCP4-LISTEN:80`), which answers each client with the client's own address.
+    /// Has a server listen in a namespace (`TCP4-LISTEN:80`, `UDP4:53`), which answers each client with the client's own
+    /// address.
     pub(crate) fn serve(&self, namespace: Option<&str>, listen: &str) {
+        if let Some(port) = listen.strip_prefix("UDP4:") {
+            return self.answer(namespace, port.parse().unwrap());
+        }
         let mut command = command(namespace);
         command.args(["socat", &format!("{listen},fork"), "SYSTEM:echo $SOCAT_PEERADDR"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         self.servers.borrow_mut().push(child);
         let port = listen.rsplit_once(':').unwrap().1.split(',').next().unwrap().to_owned();
-        let flag = if listen.starts_with("TCP") { "-tlnH" } else { "-ulnH" };
         testkit::eventually(&format!("{listen} is served"), || {
-            self.within(namespace, &["ss", flag, &format!("sport = :{port}")])
+            self.within(namespace, &["ss", "-tlnH", &format!("sport = :{port}")])
                 .stdout
                 .contains(&format!(":{port}"))
+        });
+    }
+
+    /// The same by UDP. socat loses packets between two of them.
+    fn answer(&self, namespace: Option<&str>, port: u16) {
+        let own = "/proc/thread-self/ns/net";
+        let namespace = std::fs::File::open(namespace.unwrap_or(own)).unwrap();
+        let socket = inside(&namespace, || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))).unwrap().unwrap();
+        let ended = self.ended.clone();
+        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        std::thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                if let Ok((_, client)) = socket.recv_from(&mut [0; 64]) {
+                    let _ = socket.send_to(format!("{}\n", client.ip()).as_bytes(), client);
+                }
+            }
         });
     }
 
@@ -102,18 +133,19 @@ impl Wire {
         self.patient(namespace, whom, 30)
     }
 
+    /// Whether a server that can be reached from elsewhere is out of reach from here.
+    pub(crate) fn is_cut_off(&self, namespace: Option<&str>, whom: &str) -> bool {
+        self.patient(namespace, whom, 2).is_none()
+    }
+
     fn patient(&self, namespace: Option<&str>, whom: &str, seconds: u32) -> Option<String> {
-        let (wait, whom) = match whom.starts_with("TCP") {
-            true => ("30".to_owned(), format!("{whom},connect-timeout={seconds}")),
-            false => (seconds.to_string(), whom.to_owned()),
+        // The answer to UDP is one packet, for which somebody waits half a second; TCP ends by itself.
+        let (tries, line) = match whom.starts_with("TCP") {
+            true => (1, format!("socat -T 30 -u {whom},connect-timeout={seconds} -")),
+            false => (seconds * 2, format!("echo x | socat -t 0.5 - {whom}")),
         };
-        // The answer to UDP is one packet; TCP ends by itself.
-        let line = match whom.starts_with("TCP") {
-            true => format!("socat -T {wait} -u {whom} -"),
-            false => format!("echo x | timeout {wait} socat -t {wait} - {whom} | head -n 1"),
-        };
-        let output = self.within(namespace, &["sh", "-c", &line]);
-        Some(output.stdout.trim().to_owned()).filter(|text| !text.is_empty())
+        let once = || self.within(namespace, &["sh", "-c", &line]).stdout.trim().to_owned();
+        (0..tries).map(|_| once()).find(|text| !text.is_empty())
     }
 }
 
@@ -135,6 +167,7 @@ impl Deref for Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
         for server in self.servers.get_mut() {
             let _ = server.kill();
             let _ = server.wait();

@@ -7,7 +7,7 @@ mod reserve;
 mod route;
 
 pub use reserve::{Transport, reserve};
-pub use route::{Address, Counters, Destination, Device, Link, LinkWatch, Route, RouteKind, Veth, inside};
+pub use route::{Address, Destination, Device, Link, LinkWatch, Route, RouteKind, Veth, inside};
 
 use crate::error::{Errno, Fail, Result, check};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};

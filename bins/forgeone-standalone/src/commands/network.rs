@@ -7,6 +7,7 @@ use forgeone_config::Connection;
 use forgeone_runtime::network::{Asked, Driver, Endpoint, Network, Networks, Populated, Port, Subnet, Vlan};
 use forgeone_runtime::registry::{Container, short};
 use forgeone_runtime::{Error, Kind, Result};
+use forgeone_sys::process::geteuid;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -229,6 +230,14 @@ pub(super) fn settings(mine: &[(Network, Endpoint)]) -> Value {
 /// The published ports of each container, by its id.
 pub(super) fn published(here: &Here) -> Result<BTreeMap<String, Vec<Port>>> {
     let mut all: BTreeMap<String, Vec<Port>> = BTreeMap::new();
+    if geteuid() != 0 {
+        // A user's containers have networks of their own.
+        for container in here.all()? {
+            let ports = container.endpoints()?.into_iter().flat_map(|(_, endpoint)| endpoint.ports);
+            all.insert(container.id().to_owned(), ports.collect());
+        }
+        return Ok(all);
+    }
     for Populated { endpoints, .. } in Networks::of(here.register.places())?.populated()? {
         for endpoint in endpoints {
             all.entry(endpoint.container).or_default().extend(endpoint.ports);

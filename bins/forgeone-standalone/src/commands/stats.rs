@@ -9,7 +9,7 @@ use forgeone_runtime::Result;
 use forgeone_runtime::metrics::Stats;
 use forgeone_runtime::network::{Counters, statistics};
 use forgeone_runtime::registry::Container;
-use forgeone_sys::fs::{self, Mode, OFlags, stdout};
+use forgeone_sys::fs::stdout;
 use forgeone_sys::pty::is_terminal;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -116,8 +116,7 @@ fn interfaces(container: &Container) -> Result<Vec<(String, Counters)>> {
     if matches!(mode, NetworkMode::Host | NetworkMode::Container) {
         return Ok(Vec::new());
     }
-    let path = format!("/proc/{}/ns/net", container.status()?.pid);
-    statistics(fs::open(path, OFlags::RDONLY, Mode::empty())?)
+    statistics(&format!("/proc/{}", container.status()?.pid))
 }
 
 fn of_interface(counters: &Counters) -> Value {

@@ -5,7 +5,7 @@
 
 use super::serve::Monitor;
 use crate::error::{Error, Result};
-use crate::network::{Attachment, Endpoint, Network, Networks, Port, Protocol, new_namespace};
+use crate::network::{Attachment, Endpoint, Network, Networks, Port, Protocol, new_namespace, user};
 use crate::registry::{Container, Given, Wanted};
 use forgeone_config::DEFAULT_NETWORK;
 use forgeone_sys::fs::{self, Mode, OFlags};
@@ -36,7 +36,9 @@ impl Monitor {
         let attachments = match container.wanted_network()? {
             Wanted::Nothing => return Ok(Given::default()),
             Wanted::Bridges(attachments) => attachments,
-            Wanted::Cni { .. } | Wanted::User { .. } => return Ok(Given::default()),
+            Wanted::User { program, attachment } => {
+                return self.connect_user(program.as_deref(), &attachment);
+            }
         };
         let networks = Networks::of(&self.places)?;
         if self.network.is_none() {
@@ -49,9 +51,42 @@ impl Monitor {
                 self.join(&networks, &attachment)?;
             }
         }
-        let namespace = self.network.as_ref().and_then(|network| network.namespace.as_ref());
-        let path = namespace.map(|fd| format!("/proc/{}/fd/{}", process::getpid(), fd.as_raw_fd()));
-        Ok(given(path, &networks.of_container(&self.duties.id)?))
+        Ok(given(self.namespace_path(), &networks.of_container(&self.duties.id)?))
+    }
+
+    /// The namespace as others can open it.
+    fn namespace_path(&self) -> Option<String> {
+        let namespace = self.network.as_ref()?.namespace.as_ref()?;
+        Some(format!("/proc/{}/fd/{}", process::getpid(), namespace.as_raw_fd()))
+    }
+
+    /// Has a program connect a user's container, unless it still does.
+    fn connect_user(&mut self, program: Option<&str>, attachment: &Attachment) -> Result<Given> {
+        if self.network.is_none() {
+            let mut wish = user::Wish {
+                program: program.and_then(user::Program::of_word),
+                interface: attachment.interface.clone(),
+                mac: attachment.mac,
+                ports: attachment.ports.clone(),
+                ..user::Wish::default()
+            };
+            // The program listens by itself at the one that was found to be free.
+            for port in wish.ports.iter_mut().filter(|port| port.host_port == 0) {
+                port.host_port = keep(port)?.1;
+            }
+            let namespace = new_namespace()?;
+            user::connect(&self.directory, namespace.as_fd(), &wish)?;
+            self.network = Some(Connected { namespace: Some(namespace), kept: Vec::new() });
+        }
+        let connected = user::connected(&self.directory)?;
+        let dns = connected.as_ref().map(|connected| connected.dns.clone()).unwrap_or_default();
+        let addresses = connected.iter().flat_map(|connected| &connected.addresses);
+        Ok(Given {
+            namespace: self.namespace_path(),
+            addresses: addresses.map(|net| net.addr()).collect(),
+            resolvers: if attachment.dns.is_empty() { dns } else { attachment.dns.clone() },
+            host: None,
+        })
     }
 
     fn join(&mut self, networks: &Networks, attachment: &Attachment) -> Result<()> {
@@ -83,7 +118,7 @@ impl Monitor {
     pub(super) fn disconnect(&mut self) -> Result<()> {
         let connected = self.network.take();
         let networks = Networks::of(&self.places)?;
-        let mut errors = Vec::new();
+        let mut errors: Vec<Error> = user::disconnect(&self.directory).err().into_iter().collect();
         // Also of those that it was connected to while it ran.
         for (network, endpoint) in networks.of_container(&self.duties.id)? {
             match networks.disconnect(&network.name, &endpoint.container, None) {
@@ -99,7 +134,7 @@ impl Monitor {
     /// the container is at rest.
     pub(super) fn reconnect(&mut self, init: Option<i32>) -> Result<()> {
         let mine = Networks::of(&self.places)?.of_container(&self.duties.id)?;
-        if mine.is_empty() {
+        if mine.is_empty() && user::connected(&self.directory)?.is_none() {
             return Ok(());
         }
         let path = init.map(|pid| format!("/proc/{pid}/ns/net"));

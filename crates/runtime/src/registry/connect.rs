@@ -5,10 +5,12 @@ use super::found::is_rootless;
 use super::network::{Wanted, wanted};
 use super::record::Record;
 use crate::error::{Error, Kind, Result};
-use crate::network::{Attachment, Endpoint, Network, Networks};
+use crate::network::policy::Policy;
+use crate::network::{Attachment, Driver, Endpoint, Network, Networks, Subnet, user};
 use forgeone_config::{Connection, NetworkMode};
 use forgeone_sys::fs::{self, Mode, OFlags};
 use forgeone_sys::{AsFd, OwnedFd};
+use std::collections::BTreeMap;
 
 impl Container {
     /// The networks that it is in at the moment, with its place in each, the one of its first interface first.
@@ -16,7 +18,51 @@ impl Container {
     /// # Errors
     /// If a network can't be read.
     pub fn endpoints(&self) -> Result<Vec<(Network, Endpoint)>> {
-        Networks::of(self.places())?.of_container(self.id())
+        match user::connected(&self.dir())? {
+            Some(connected) => Ok(vec![self.of_user(connected)]),
+            None => Networks::of(self.places())?.of_container(self.id()),
+        }
+    }
+
+    /// The network that a program of the user's makes for it alone, called after the program.
+    fn of_user(&self, connected: user::Connected) -> (Network, Endpoint) {
+        let gateway = Some(connected.gateway);
+        let subnets = connected.addresses.iter().map(|net| {
+            let subnet = net.trunc();
+            Subnet { subnet, gateway: gateway.filter(|gateway| subnet.contains(gateway)), range: None }
+        });
+        let network = Network {
+            version: 0,
+            name: connected.program.word().to_owned(),
+            id: String::new(),
+            created: String::new(),
+            driver: Driver::Bridge,
+            interface: String::new(),
+            joined: false,
+            vlan: None,
+            subnets: subnets.collect(),
+            internal: false,
+            isolated: false,
+            mtu: None,
+            dns: false,
+            labels: BTreeMap::new(),
+        };
+        let endpoint = Endpoint {
+            version: 0,
+            container: self.id().to_owned(),
+            name: self.name().to_owned(),
+            aliases: Vec::new(),
+            addresses: connected.addresses,
+            mac: connected.mac,
+            interface: connected.interface,
+            host_interface: String::new(),
+            ports: connected.ports,
+            policy: Policy::default(),
+            labels: BTreeMap::new(),
+            rate: None,
+            dns: connected.dns,
+        };
+        (network, endpoint)
     }
 
     /// What it asks of networks.

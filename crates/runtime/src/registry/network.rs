@@ -18,13 +18,6 @@ pub(crate) enum Wanted {
     Nothing,
     /// Places in networks of ours.
     Bridges(Vec<Attachment>),
-    /// What this list of CNI makes; the first one where it has no name.
-    Cni {
-        /// The list's name.
-        list: Option<String>,
-        /// The container's wishes; the network's name is of no account.
-        attachment: Box<Attachment>,
-    },
     /// The host's network by a program of the user's: pasta or slirp4netns, this one if it is named.
     User {
         /// The program's name.
@@ -62,16 +55,10 @@ pub(crate) fn wanted(record: &Record, networks: &[Network], rootless: bool) -> R
             Err(unsupported("network.options.driver", "bridge: networks are made by root; leave it out"))
         }
         "bridge" => Ok(Wanted::Bridges(attachments(&connections, &whole, networks)?)),
-        "cni" if rootless => {
-            Err(unsupported("network.options.driver", "cni: its plug-ins are root's; leave it out"))
-        }
-        "cni" => {
-            let list = config.name.clone().filter(|_| config.mode == NetworkMode::Custom);
-            let attachment = connections
-                .first()
-                .map_or(Ok(whole.clone()), |connection| attachment(connection, 0, &whole))?;
-            Ok(Wanted::Cni { list, attachment: Box::new(attachment) })
-        }
+        "cni" => Err(unsupported(
+            "network.options.driver",
+            "cni: this version has no plug-ins of CNI; use a bridge",
+        )),
         program => {
             if config.mode == NetworkMode::Custom && config.name.is_some() {
                 let name = config.name.as_deref().unwrap_or_default();
@@ -83,6 +70,7 @@ pub(crate) fn wanted(record: &Record, networks: &[Network], rootless: bool) -> R
             let connection = connections.first().cloned().unwrap_or_default();
             let bare = Connection {
                 interface: connection.interface.clone(),
+                mac_address: connection.mac_address.clone(),
                 ..Connection::to(&*connection.network)
             };
             let rate = whole.rate.is_some() || !whole.policy.is_open();

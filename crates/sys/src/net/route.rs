@@ -7,7 +7,7 @@ mod shape;
 mod watch;
 
 pub use inside::inside;
-pub use links::{Counters, Device, Veth};
+pub use links::{Device, Veth};
 pub use routes::{Destination, Kind as RouteKind};
 pub use watch::LinkWatch;
 

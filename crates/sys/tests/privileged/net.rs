@@ -75,8 +75,6 @@ pub(crate) fn pairs_bridges_and_routes() {
         is_answered(&other, "10.1.0.1");
         is_answered(&other, "fd00:1::1");
         let eth0 = there.device("eth0").unwrap().unwrap();
-        assert!(eth0.counters.tx_packets >= 2 && eth0.counters.rx_packets >= 2, "{:?}", eth0.counters);
-        assert!(eth0.counters.tx_bytes > eth0.counters.tx_packets, "{:?}", eth0.counters);
         for gateway in ["10.1.0.1", "fd00:1::1"] {
             there.add_default_route(eth0.index, ip(gateway)).unwrap();
             let again = there.add_default_route(eth0.index, ip(gateway)).unwrap_err();

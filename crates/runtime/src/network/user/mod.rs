@@ -77,11 +77,29 @@ pub struct Connected {
 /// [`Kind::Unsupported`] if neither program is installed, or the one that is can't do what is asked; what it says.
 pub fn connect(directory: &Path, namespace: BorrowedFd, wish: &Wish) -> Result<Connected> {
     disconnect(directory)?;
-    let (program, path) = program::find(wish.program)?;
-    ports::are_free(&wish.ports).during(|| program.word())?;
+    let programs = program::find(wish.program)?;
+    ports::are_free(&wish.ports).during(|| wish.program.map_or("user network", Program::word))?;
+    // pasta needs a way out of the host, which there isn't without a cable.
+    let mut errors = Vec::new();
+    for (program, path) in programs {
+        match start(program, &path, directory, namespace, wish) {
+            Ok(connected) => return Ok(connected),
+            Err(e) => errors.push(e),
+        }
+    }
+    Err(Error::all(errors).unwrap_or_else(|| Error::new(Kind::Unsupported, "user network")))
+}
+
+fn start(
+    program: Program,
+    path: &Path,
+    directory: &Path,
+    namespace: BorrowedFd,
+    wish: &Wish,
+) -> Result<Connected> {
     let started = match program {
-        Program::Pasta => pasta::start(&path, directory, namespace, wish),
-        Program::Slirp4netns => slirp::start(&path, directory, namespace, wish),
+        Program::Pasta => pasta::start(path, directory, namespace, wish),
+        Program::Slirp4netns => slirp::start(path, directory, namespace, wish),
     };
     let process = started.during(|| program.word())?;
     let heard = ports::are_heard(&wish.ports).during(|| program.word());

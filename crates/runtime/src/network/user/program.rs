@@ -19,6 +19,11 @@ pub enum Program {
 }
 
 impl Program {
+    /// The program of this name.
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Pasta, Self::Slirp4netns].into_iter().find(|program| program.word() == word)
+    }
+
     /// Its name.
     pub fn word(self) -> &'static str {
         match self {
@@ -35,8 +40,8 @@ impl Program {
     }
 }
 
-/// The program that is asked for, or the best that is installed.
-pub(super) fn find(asked: Option<Program>) -> Result<(Program, PathBuf)> {
+/// The program that is asked for, or those that are installed, the best one first.
+pub(super) fn find(asked: Option<Program>) -> Result<Vec<(Program, PathBuf)>> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let usual = ["/usr/bin", "/usr/sbin", "/usr/local/bin"].map(PathBuf::from);
     let places: Vec<PathBuf> =
@@ -50,23 +55,18 @@ pub(super) fn find(asked: Option<Program>) -> Result<(Program, PathBuf)> {
         Some(program) => vec![program],
         None => vec![Program::Pasta, Program::Slirp4netns],
     };
-    candidates.iter().find_map(|program| installed(*program)).ok_or_else(|| {
-        let message = match asked {
-            Some(program) => {
-                format!(
-                    "user network: {} isn't installed; install the package {}",
-                    program.word(),
-                    program.package()
-                )
-            }
-            None => {
-                "user network: neither pasta nor slirp4netns is installed; install the package passt, or use \
-                     --network none"
-                    .to_owned()
-            }
-        };
-        Error::new(Kind::Unsupported, message)
-    })
+    let found: Vec<_> = candidates.into_iter().filter_map(installed).collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let message = match asked {
+        Some(program) => {
+            format!("user network: {} isn't installed; install the package {}", program.word(), program.package())
+        }
+        None => "user network: neither pasta nor slirp4netns is installed; install the package passt, or use --network none"
+            .to_owned(),
+    };
+    Err(Error::new(Kind::Unsupported, message))
 }
 
 /// The program with the namespace as its standard input: `/proc/self/fd/0` is a path of it that needs no right to look into
@@ -91,8 +91,9 @@ pub(super) fn spawn(command: &mut Command) -> Result<Child> {
 /// What a program says is wrong: its last line, without its name.
 pub(super) fn said(text: &[u8]) -> Error {
     let text = String::from_utf8_lossy(text);
-    // Where there is no system log, it complains about that for each line.
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains("syslog"));
+    // Where there is no system log, it complains about that for each line; slirp4netns tells last that it has failed.
+    let idle = |line: &&str| line.is_empty() || line.contains("syslog") || line.starts_with("child failed");
+    let mut lines = text.lines().map(str::trim).filter(|line| !idle(line));
     let line = lines.next_back().unwrap_or("ended without a word");
     Error::new(Kind::System, line.trim_end_matches('.').to_owned())
 }

@@ -4,6 +4,7 @@ use super::lan::{Host, attachment, gone, host, id, interfaces, places, shown, ta
 use forgeone_runtime::Kind;
 use forgeone_runtime::network::{Asked, Attachment, Driver, Endpoint, Networks, new_namespace, statistics};
 use forgeone_sys::fs;
+use forgeone_sys::net::inside;
 use forgeone_sys::process::{self, CloneArgs, Exit, Forked};
 use forgeone_sys::{AsFd, OwnedFd};
 use std::collections::BTreeSet;
@@ -39,7 +40,7 @@ pub(crate) fn containers_and_the_host_reach_each_other() {
     for gateway in gateways {
         talk(Some(&a), None, gateway).unwrap();
     }
-    let mine = statistics(&a).unwrap();
+    let mine = inside(&a, || statistics("/proc/thread-self")).unwrap().unwrap();
     assert!(mine.len() == 1 && mine[0].0 == "eth0" && mine[0].1.rx_bytes > 100, "{mine:?}");
     host.networks.disconnect("blue", &id("one"), Some(a.as_fd())).unwrap();
     assert!(shown(Some(&a), "ip -o link").lines().count() == 1, "only the loopback is left");

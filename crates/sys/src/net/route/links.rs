@@ -26,29 +26,6 @@ pub struct Device {
     pub lower: Option<u32>,
     /// Bytes of a packet.
     pub mtu: u32,
-    /// What went through it.
-    pub counters: Counters,
-}
-
-/// What went through an interface since it is there (`IFLA_STATS64`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Packets that came.
-    pub rx_packets: u64,
-    /// Packets that were sent.
-    pub tx_packets: u64,
-    /// Bytes that came.
-    pub rx_bytes: u64,
-    /// Bytes that were sent.
-    pub tx_bytes: u64,
-    /// Packets that came and were wrong.
-    pub rx_errors: u64,
-    /// Packets that could not be sent.
-    pub tx_errors: u64,
-    /// Packets that came and were thrown away.
-    pub rx_dropped: u64,
-    /// Packets that were thrown away before they were sent.
-    pub tx_dropped: u64,
 }
 
 /// A pair of interfaces, of which one end is made in another network namespace.
@@ -82,7 +59,6 @@ const IFLA_OPERSTATE: u16 = 16;
 const IF_OPER_UP: u8 = 6;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_IFALIAS: u16 = 20;
-const IFLA_STATS64: u16 = 23;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
@@ -244,7 +220,6 @@ fn device_of(reply: &Reply) -> Option<Device> {
             IFLA_LINK => device.lower = number(value, 0),
             IFLA_MASTER => device.master = number(value, 0),
             IFLA_IFALIAS => device.alias = string(value),
-            IFLA_STATS64 => device.counters = counters(value).unwrap_or_default(),
             IFLA_LINKINFO => {
                 let kind = attributes(value).find(|(kind, _)| *kind == IFLA_INFO_KIND);
                 device.kind = kind.map(|(_, kind)| string(kind)).unwrap_or_default();
@@ -257,19 +232,4 @@ fn device_of(reply: &Reply) -> Option<Device> {
 
 fn string(value: &[u8]) -> String {
     String::from_utf8_lossy(value).trim_end_matches('\0').to_owned()
-}
-
-/// The beginning of `struct rtnl_link_stats64`.
-fn counters(value: &[u8]) -> Option<Counters> {
-    let at = |index: usize| Some(u64::from_ne_bytes(value.get(8 * index..8 * index + 8)?.try_into().ok()?));
-    Some(Counters {
-        rx_packets: at(0)?,
-        tx_packets: at(1)?,
-        rx_bytes: at(2)?,
-        tx_bytes: at(3)?,
-        rx_errors: at(4)?,
-        tx_errors: at(5)?,
-        rx_dropped: at(6)?,
-        tx_dropped: at(7)?,
-    })
 }
