@@ -127,6 +127,20 @@ fn an_unhealthy_container_is_told_of() {
     machine.ok(&["exec", "web", "/bin/touch", "/well"]);
     machine.await_so("web", "{{.State.Health.Status}}", "healthy");
     assert_eq!(machine.ok(&["ps", "-q", "--filter", "health=unhealthy"]), "");
+    let options = [
+        "-d",
+        "--name",
+        "weak",
+        "--health-cmd",
+        "false",
+        "--health-interval",
+        "50ms",
+        "--health-retries",
+        "1",
+    ];
+    let options = [&options[..], &["--health-on-failure", "kill"]].concat();
+    machine.ok(&machine.shell(rootfs.to_str().unwrap(), &options, STAY));
+    machine.await_so("weak", "{{.State.Status}} {{.State.ExitCode}}", "exited 137");
 }
 
 #[test]

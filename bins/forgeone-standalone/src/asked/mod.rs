@@ -45,6 +45,7 @@ const OWN: &[&str] = &[
     "detach-keys",
     "sig-proxy",
     "annotation",
+    "health-on-failure",
     "entrypoint",
     "network",
     "net",
@@ -125,6 +126,16 @@ fn own(flags: &Values, options: &mut RunOptions) -> Result<()> {
     }
     for annotation in flags.texts("annotation")? {
         add("annotation", &annotation)?;
+    }
+    if let Some(action) = flags.text("health-on-failure")? {
+        let known = ["none", "kill", "restart", "stop"];
+        if !known.contains(&action) {
+            return Err(usage(format!(
+                "option --health-on-failure: {action:?} is none of {}",
+                known.join(", ")
+            )));
+        }
+        add("annotation", &format!("{}={action}", forgeone_runtime::monitor::ON_FAILURE))?;
     }
     match flags.text("seccomp")? {
         Some("unconfined") => add("security-opt", "seccomp=unconfined")?,

@@ -171,6 +171,7 @@ fn what_can_not_be_meant_is_told_with_its_option() {
         (&["--entrypoint", "[1", "a"], "option --entrypoint: "),
         (&["--network-bps", "fast", "a"], "option --network-bps: \"fast\" is no rate"),
         (&["-p", "80:x", "a"], "option --publish"),
+        (&["--health-on-failure", "weep", "a"], "option --health-on-failure: \"weep\" is none of none, kill"),
         (&["--mem", "-1", "a"], "option --mem is a number, not \"-1\""),
     ];
     for (words, want) in table {

@@ -143,6 +143,7 @@ macro_rules! container_flags {
             value("health-timeout", None, "TIME", "how long one may take (30s)"),
             value("health-retries", None, "NUMBER", "failures in a row that count (3)"),
             value("health-start-period", None, "TIME", "how long failures don't count after a start (0s)"),
+            value("health-on-failure", None, "ACTION", "what follows when it is unhealthy: none, kill, restart or stop (none)"),
             switch("no-healthcheck", None, "without the image's health check"),
             value("log-driver", None, "DRIVER", "k8s-file or none (k8s-file)"),
             value("log-opt", None, "KEY=VALUE", "max-size=SIZE, max-file=NUMBER (repeatable)"),

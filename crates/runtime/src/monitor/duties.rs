@@ -53,8 +53,8 @@ pub(super) enum Unhealthy {
     Stop,
 }
 
-/// The annotation that says so.
-const ON_FAILURE: &str = "io.forgeone.health.on-failure";
+/// The annotation that says so: `none`, `kill`, `restart` or `stop`.
+pub const ON_FAILURE: &str = "io.forgeone.health.on-failure";
 
 impl Unhealthy {
     fn of(word: Option<&String>) -> Result<Self> {

@@ -33,6 +33,7 @@ mod streams;
 mod words;
 
 pub use client::{Attached, Client, FAILED, Failure, Output};
+pub use duties::ON_FAILURE;
 pub use status::{Check, FILE as STATUS, Health, Healthy, State, Status};
 
 use crate::error::{During, Result};
