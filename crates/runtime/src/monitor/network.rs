@@ -41,17 +41,26 @@ impl Monitor {
             }
         };
         let networks = Networks::of(&self.places)?;
-        if self.network.is_none() {
-            self.network = Some(Connected { namespace: Some(new_namespace()?), kept: Vec::new() });
-            for mut attachment in attachments {
-                if attachment.network == DEFAULT_NETWORK {
-                    networks.default_network()?;
-                }
-                self.keep_ports(&mut attachment.ports)?;
-                self.join(&networks, &attachment)?;
-            }
+        if self.network.is_none()
+            && let Err(e) = self.join_all(&networks, attachments)
+        {
+            // The next start begins anew.
+            let errors = [Err(e.clone()), self.disconnect()];
+            return Err(Error::all(errors.into_iter().filter_map(Result::err).collect()).unwrap_or(e));
         }
         Ok(given(self.namespace_path(), &networks.of_container(&self.duties.id)?))
+    }
+
+    fn join_all(&mut self, networks: &Networks, attachments: Vec<Attachment>) -> Result<()> {
+        self.network = Some(Connected { namespace: Some(new_namespace()?), kept: Vec::new() });
+        for mut attachment in attachments {
+            if attachment.network == DEFAULT_NETWORK {
+                networks.default_network()?;
+            }
+            self.keep_ports(&mut attachment.ports)?;
+            self.join(networks, &attachment)?;
+        }
+        Ok(())
     }
 
     /// The namespace as others can open it.

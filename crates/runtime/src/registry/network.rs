@@ -117,7 +117,8 @@ pub(super) fn settle(networks: &Networks, config: &mut ContainerConfig) -> Resul
     for connection in &mut connections {
         connection.network = match connection.network.as_str() {
             DEFAULT_NETWORK => networks.default_network()?.name,
-            name => networks.find(name)?.name,
+            // Not to be taken for a container that isn't there.
+            name => networks.find(name).map_err(|e| e.into_kind(Kind::Config))?.name,
         };
     }
     network.set_connections(&connections);
