@@ -6,6 +6,7 @@ use crate::security::seccomp::{actions, arch, operators};
 use crate::spec::{SyscallArg, SyscallRule};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use proptest::test_runner::RngSeed;
 
 const VALUES: [u64; 12] =
     [0, 1, 2, 5, 0x28, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 32, 5 << 32 | 5, u64::MAX - 1, u64::MAX];
@@ -77,26 +78,6 @@ proptest! {
     }
 
     #[test]
-    fn programs_do_what_libseccomps_do(profile in profile(0..4), machine in machine()) {
-        let mut profile = simplified(profile, machine);
-        let other = if profile.default_action == "SCMP_ACT_TRAP" { "SCMP_ACT_ALLOW" } else { "SCMP_ACT_TRAP" };
-        let names = vec!["getpid".into()];
-        profile.syscalls.push(SyscallRule { names, action: other.into(), ..SyscallRule::default() });
-        let Some(theirs) = oracle::compile(&profile, machine) else { return Ok(()) };
-        check(&theirs).unwrap();
-        let ours = compile_for(&profile, machine).unwrap().program;
-        let reference = Reference::new(&profile, machine);
-        for data in samples(&reference, &named_numbers(&reference)) {
-            let right = reference.verdict(&data);
-            // Calls that are too new are runc's own affair, and the order of rules is tested in `profiles`.
-            if !right.too_new && !right.contested {
-                let actions = [&ours, &theirs].map(|program| run(program, &data, false).0);
-                prop_assert_eq!(actions[0], actions[1], "{:x?} {:x?} on {}", data, right, machine.native.name);
-            }
-        }
-    }
-
-    #[test]
     fn strange_words_are_named(word in "(SCMP_(ACT|CMP|ARCH)_)?[A-Za-z_0-9é]{0,12}", field in 0..5) {
         let rule = SyscallRule { names: vec!["read".into()], action: "SCMP_ACT_TRAP".into(), ..SyscallRule::default() };
         let arg = SyscallArg { op: "SCMP_CMP_EQ".into(), ..SyscallArg::default() };
@@ -128,4 +109,32 @@ fn simplified(profile: Seccomp, machine: &Machine) -> Seccomp {
         }
     }
     simple
+}
+
+proptest! {
+    // The same cases each time: for one set of rules in some 25,000 Debian 12's libseccomp (2.5.4) never ends, in
+    // _db_tree_put.
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None, cases: 500, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn programs_do_what_libseccomps_do(profile in profile(0..4), machine in machine()) {
+        let mut profile = simplified(profile, machine);
+        let other = if profile.default_action == "SCMP_ACT_TRAP" { "SCMP_ACT_ALLOW" } else { "SCMP_ACT_TRAP" };
+        let names = vec!["getpid".into()];
+        profile.syscalls.push(SyscallRule { names, action: other.into(), ..SyscallRule::default() });
+        let Some(theirs) = oracle::compile(&profile, machine) else { return Ok(()) };
+        check(&theirs).unwrap();
+        let ours = compile_for(&profile, machine).unwrap().program;
+        let reference = Reference::new(&profile, machine);
+        for data in samples(&reference, &named_numbers(&reference)) {
+            let right = reference.verdict(&data);
+            // Calls that are too new are runc's own affair, and the order of rules is tested in `profiles`.
+            if !right.too_new && !right.contested {
+                let actions = [&ours, &theirs].map(|program| run(program, &data, false).0);
+                prop_assert_eq!(actions[0], actions[1], "{:x?} {:x?} on {}", data, right, machine.native.name);
+            }
+        }
+    }
 }
