@@ -57,7 +57,8 @@ impl Default for Asked {
 }
 
 /// Words that mean other modes than a network.
-const MODES: [&str; 6] = ["bridge", "container", "custom", "default", "host", "none"];
+const MODES: [&str; 9] =
+    ["bridge", "cni", "container", "custom", "default", "host", "none", "pasta", "slirp4netns"];
 
 /// Whether a word has the form of a network's name.
 pub(super) fn is_name(word: &str) -> bool {
@@ -98,8 +99,8 @@ impl Asked {
         if let Some(mtu) = self.mtu.filter(|mtu| !(68..=65_535).contains(mtu)) {
             return wrong(format!("an MTU is 68 to 65535, not {mtu}"));
         }
-        if self.mtu.is_some_and(|mtu| mtu < 1280) && self.wants(false) == Some(true) {
-            return wrong("IPv6 needs an MTU of 1280".to_owned());
+        if self.mtu.is_some_and(|mtu| mtu < 1280) && self.wants(false) != Some(false) {
+            return wrong("IPv6 needs an MTU of 1280; name an IPv4 --subnet alone".to_owned());
         }
         let interfaces = [&self.interface, &self.parent, &self.vlan.as_ref().map(|vlan| vlan.parent.clone())];
         if let Some(interface) =

@@ -2,7 +2,8 @@
 //! past the host.
 //!
 //! ```text
-//! prerouting ► own address: on ► sent: other frames of containers, by what they are
+//! prerouting ► advertised: a neighbour's advertisement is about its own address
+//!            ► own address: on ► sent: other frames of containers, by what they are
 //!            ► route: to and from who has a policy: the frame is made one for the bridge itself, so that the host
 //!                     routes it, and the table of packets has it; connections are known there alone
 //! forward    ► unrouted: what of theirs is still switched is neighbour discovery and ARP
@@ -33,6 +34,8 @@ struct Sets {
     stations: Elements,
     /// And with each address.
     addresses: [Elements; 2],
+    /// Each with what it may say is its own: addresses, and the one that IPv6 makes of the hardware address.
+    advertised: Elements,
     /// Those whose addresses come from elsewhere.
     free: Elements,
     /// Those whose containers have a policy.
@@ -46,6 +49,7 @@ pub(super) fn table(all: &[&Populated], restricted: &[Restricted], macs: &Macs) 
     let sets = sets(all, restricted, macs);
     let mut chains = vec![
         Chain::base("prerouting", PREROUTING, prerouting(&sets, !restricted.is_empty())),
+        Chain::new("advertised", advertised(&sets)),
         Chain::new("sent", sent(&sets)),
     ];
     if !restricted.is_empty() {
@@ -55,10 +59,18 @@ pub(super) fn table(all: &[&Populated], restricted: &[Restricted], macs: &Macs) 
         chains.push(Chain::base("forward", FORWARD, vec![theirs(Field::IifName), theirs(Field::OifName)]));
         chains.push(Chain::new("unrouted", unrouted()));
     }
-    let Sets { ports, stations, addresses: [four, six], free, restricted, routed: [by_port, by_mac] } = sets;
+    let Sets {
+        ports,
+        stations,
+        addresses: [four, six],
+        advertised,
+        free,
+        restricted,
+        routed: [by_port, by_mac],
+    } = sets;
     Table {
         family: Family::Bridge,
-        sets: vec![ports, stations, four, six, free, restricted, by_port, by_mac],
+        sets: vec![ports, stations, four, six, advertised, free, restricted, by_port, by_mac],
         chains,
     }
 }
@@ -73,6 +85,7 @@ fn sets(all: &[&Populated], restricted: &[Restricted], macs: &Macs) -> Sets {
             Elements::new("addresses4", &[IfName, EtherAddr, Ipv4Addr], None),
             Elements::new("addresses6", &[IfName, EtherAddr, Ipv6Addr], None),
         ],
+        advertised: Elements::new("targets6", &[IfName, EtherAddr, Ipv6Addr], None),
         free: Elements::new("free", &[IfName], None),
         restricted: Elements::new("restricted", &[IfName], None),
         routed: [Elements::new("routed_from", &[IfName], mac), Elements::new("routed_to", &[EtherAddr], mac)],
@@ -83,7 +96,11 @@ fn sets(all: &[&Populated], restricted: &[Restricted], macs: &Macs) -> Sets {
             sets.stations.add(row(&[&port, &mac]));
             for address in endpoint.addresses.iter().map(ipnet::IpNet::addr) {
                 sets.addresses[usize::from(address.is_ipv6())].add(row(&[&port, &mac, &bytes(&address)]));
+                if address.is_ipv6() {
+                    sets.advertised.add(row(&[&port, &mac, &bytes(&address)]));
+                }
             }
+            sets.advertised.add(row(&[&port, &mac, &link_local(mac)]));
             if network.subnets.is_empty() {
                 sets.free.add(port.clone());
             }
@@ -108,7 +125,11 @@ fn prerouting(sets: &Sets, routes: bool) -> Vec<Rule> {
         let key = vec![Field::IifName, Field::EtherSource, version.source];
         Rule::new(vec![version.is_frame(), Statement::In(key, set.name()), on()])
     };
+    let [is_icmp, advertisement] = icmp6(NEIGHBOUR_ADVERTISEMENT);
+    let port = Statement::In(vec![Field::IifName], sets.ports.name());
     let mut rules = vec![
+        // Whatever address it comes from, it is believed.
+        Rule::new(vec![V6.is_frame(), is_icmp, advertisement, port, goto("advertised")]),
         own(V4, &sets.addresses[0]),
         own(V6, &sets.addresses[1]),
         Rule::new(vec![Statement::In(vec![Field::IifName], sets.ports.name()), goto("sent")]),
@@ -127,6 +148,21 @@ fn dropped(mut statements: Vec<Statement>) -> Rule {
 fn frame6(icmp: u8, verdict: Statement) -> Rule {
     let [is_icmp, kind] = icmp6(icmp);
     Rule::new(vec![V6.is_frame(), is_icmp, kind, verdict])
+}
+
+/// What a container says about who has an address (RFC 4861, 4.4).
+fn advertised(sets: &Sets) -> Vec<Rule> {
+    let key = vec![Field::IifName, Field::EtherSource, Field::NeighbourTarget];
+    vec![
+        Rule::new(vec![Statement::In(vec![Field::IifName], sets.free.name()), accept()]),
+        Rule::new(vec![Statement::In(key, sets.advertised.name()), accept()]),
+        dropped(Vec::new()).comment("another's address"),
+    ]
+}
+
+/// The address of the link that the kernel makes of a hardware address (RFC 4291, appendix A).
+fn link_local([a, b, c, d, e, f]: [u8; 6]) -> [u8; 16] {
+    [0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f]
 }
 
 fn sent(sets: &Sets) -> Vec<Rule> {

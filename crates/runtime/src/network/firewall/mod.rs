@@ -1,6 +1,6 @@
 //! The firewall: what the networks are, as rules of nftables. Two tables of one name, for packets and for frames.
 //!
-//! Deciding is pure ([`plan`]); [`apply`] then brings the kernel to it in one transaction, so that packets meet the rules
+//! Deciding is pure (`plan`); [`apply`] then brings the kernel to it in one transaction, so that packets meet the rules
 //! before or the rules after. Tables that are there keep their hooks; whatever else somebody did to them is undone.
 //! Lookups in sets and maps do what grows with the containers; rules grow with the networks and with policies.
 

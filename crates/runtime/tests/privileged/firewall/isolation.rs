@@ -137,6 +137,17 @@ pub(crate) fn nobody_sends_in_anothers_name() {
     assert!(is_dropped(&stage, "10.200.0.99", "10.200.0.1"));
     let questions = drops().into_iter().any(|rule| rule.starts_with("meta protocol arp"));
     assert!(questions, "{}", ruleset());
+    // Nor does anybody answer for another, as a proxy would: its own address is the source of what it says.
+    for (file, value) in
+        [("conf/eth0/forwarding", "1"), ("conf/eth0/proxy_ndp", "1"), ("neigh/eth0/proxy_delay", "0")]
+    {
+        stage.at("a", || std::fs::write(format!("/proc/sys/net/ipv6/{file}"), value).unwrap());
+    }
+    stage.run("a", "ip neigh add proxy fd00:0::97 dev eth0");
+    let before = drops();
+    let asked = stage.at("b", || UdpSocket::bind("[::]:0").unwrap());
+    asked.send_to(b"x", "[fd00:0::97]:7000").unwrap();
+    testkit::eventually("the answer is dropped", || drops() != before);
     // Nor with another's hardware address.
     stage.run("a", "ip link set eth0 address 02:00:00:01:00:03");
     assert!(is_dropped(&stage, "10.200.0.2", "10.200.0.1"));

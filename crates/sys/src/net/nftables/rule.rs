@@ -44,6 +44,8 @@ pub enum Field {
     DestinationPort,
     /// `icmp type` and `icmpv6 type`.
     IcmpType,
+    /// The target of neighbour discovery (`icmpv6 taddr`).
+    NeighbourTarget,
     /// `ct state`: bits of [`STATE_INVALID`] and their like.
     CtState,
     /// `ct status`: bits of [`STATUS_DNAT`] and their like.
@@ -85,7 +87,11 @@ impl Field {
             Self::NfProto | Self::L4Proto | Self::PktType | Self::IcmpType => 1,
             Self::Protocol | Self::DestinationPort => 2,
             Self::EtherSource | Self::EtherDestination => 6,
-            Self::IifName | Self::OifName | Self::Ip6Source | Self::Ip6Destination => 16,
+            Self::IifName
+            | Self::OifName
+            | Self::Ip6Source
+            | Self::Ip6Destination
+            | Self::NeighbourTarget => 16,
             _ => 4,
         }
     }
@@ -108,6 +114,7 @@ impl Field {
             Self::Ip6Destination => Source::Payload(1, 24),
             Self::IcmpType => Source::Payload(2, 0),
             Self::DestinationPort => Source::Payload(2, 2),
+            Self::NeighbourTarget => Source::Payload(2, 8),
             Self::CtState => Source::Ct(0),
             Self::CtStatus => Source::Ct(2),
             Self::FibDestinationType => Source::Fib,
