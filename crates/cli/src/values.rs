@@ -3,6 +3,7 @@
 use crate::parse::usage;
 use crate::table::Flag;
 use forgeone_runtime::Result;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -18,7 +19,7 @@ impl Values {
 
     /// `name=value`, in order.
     #[cfg(test)]
-    pub(crate) fn pairs(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn given(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|(flag, value)| format!("{}={}", flag.long, value.to_string_lossy()))
     }
 
@@ -51,6 +52,15 @@ impl Values {
     /// All its values as text.
     pub fn texts(&self, long: &str) -> Result<Vec<String>> {
         self.all(long).map(|value| text(long, value).map(str::to_owned)).collect()
+    }
+
+    /// All its values as `KEY=VALUE`; the last counts for a key, and one without a value has an empty one.
+    pub fn pairs(&self, long: &str) -> Result<BTreeMap<String, String>> {
+        let pair = |text: String| match text.split_once('=') {
+            Some((key, value)) => (key.to_owned(), value.to_owned()),
+            None => (text, String::new()),
+        };
+        Ok(self.texts(long)?.into_iter().map(pair).collect())
     }
 
     /// Its value as an absolute path.

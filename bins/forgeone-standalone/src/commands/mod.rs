@@ -14,7 +14,7 @@ mod system;
 mod volume;
 
 use crate::here::Here;
-use forgeone_cli::{Call, Log, Values, tables, usage};
+use forgeone_cli::{Call, Log, Values, output, tables, usage};
 use forgeone_runtime::monitor::{Failure, Status};
 use forgeone_runtime::registry::Container;
 use forgeone_runtime::{Error, Kind, Result};
@@ -85,4 +85,17 @@ fn running(container: &Container) -> Result<()> {
             Err(Error::new(Kind::State, message))
         }
     }
+}
+
+/// Removes everything that is named, each by itself, and prints the names; with `--force` a missing one is no error.
+fn remove_each(call: &Call, remove: impl Fn(&str) -> Result<String>) -> Result<()> {
+    let mut failures = Vec::new();
+    for word in call.texts()? {
+        match remove(word) {
+            Ok(name) => output::print(&format!("{name}\n"))?,
+            Err(e) if e.kind() == Kind::NotFound && call.flags.switch("force") => {}
+            Err(e) => failures.push(e),
+        }
+    }
+    Error::all(failures).map_or(Ok(()), Err)
 }

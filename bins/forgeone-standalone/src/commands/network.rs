@@ -16,7 +16,7 @@ use std::str::FromStr;
 const TITLES: [&str; 4] = ["NETWORK ID", "NAME", "DRIVER", "SUBNETS"];
 
 pub(super) fn run(here: &Here, call: &Call) -> Result<u8> {
-    let networks = Networks::of(here.register.places())?;
+    let networks = Networks::of(here.register.places());
     match call.command.name {
         "network create" => {
             let network = networks.create(&asked(call)?)?;
@@ -24,7 +24,7 @@ pub(super) fn run(here: &Here, call: &Call) -> Result<u8> {
         }
         "network ls" => list(&networks, call)?,
         "network inspect" => inspect(&networks, call)?,
-        "network rm" => remove(&networks, call)?,
+        "network rm" => super::remove_each(call, |word| networks.remove(word).map(|network| network.name))?,
         "network connect" => {
             here.register.find(call.text(1)?)?.connect(connection(call)?)?;
         }
@@ -86,10 +86,6 @@ fn asked(call: &Call) -> Result<Asked> {
         }
     };
     let mtu = flags.number("mtu")?;
-    let pair = |text: String| match text.split_once('=') {
-        Some((key, value)) => (key.to_owned(), value.to_owned()),
-        None => (text, String::new()),
-    };
     Ok(Asked {
         name: call.text(0)?.to_owned(),
         driver,
@@ -98,7 +94,7 @@ fn asked(call: &Call) -> Result<Asked> {
         isolated: flags.switch("isolated"),
         mtu,
         dns: !flags.switch("disable-dns"),
-        labels: flags.texts("label")?.into_iter().map(pair).collect(),
+        labels: flags.pairs("label")?,
         interface: flags.text("bridge")?.map(str::to_owned),
         parent: parent.filter(|_| vlan.is_none()),
         vlan,
@@ -238,7 +234,7 @@ pub(super) fn published(here: &Here) -> Result<BTreeMap<String, Vec<Port>>> {
         }
         return Ok(all);
     }
-    for Populated { endpoints, .. } in Networks::of(here.register.places())?.populated()? {
+    for Populated { endpoints, .. } in Networks::of(here.register.places()).populated()? {
         for endpoint in endpoints {
             all.entry(endpoint.container).or_default().extend(endpoint.ports);
         }
@@ -251,18 +247,6 @@ pub(super) fn arrow(port: &Port) -> String {
     let text = port.to_string();
     let (inside, host) = text.split_once(" -> ").unwrap_or((&text, ""));
     format!("{host}->{inside}")
-}
-
-fn remove(networks: &Networks, call: &Call) -> Result<()> {
-    let mut failures = Vec::new();
-    for word in call.texts()? {
-        match networks.remove(word) {
-            Ok(network) => output::print(&format!("{}\n", network.name))?,
-            Err(e) if e.kind() == Kind::NotFound && call.flags.switch("force") => {}
-            Err(e) => failures.push(e),
-        }
-    }
-    Error::all(failures).map_or(Ok(()), Err)
 }
 
 /// `80/tcp -> 0.0.0.0:8080`, a line a port; with a port of the container's those of the host alone.

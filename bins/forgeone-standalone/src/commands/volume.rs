@@ -3,10 +3,9 @@
 use crate::here::Here;
 use forgeone_cli::show::{self, Format};
 use forgeone_cli::{Call, output, usage};
+use forgeone_runtime::Result;
 use forgeone_runtime::registry::{Volume, Volumes};
-use forgeone_runtime::{Error, Kind, Result};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 pub(super) fn run(here: &Here, call: &Call) -> Result<u8> {
     let volumes = Volumes::of(here.register.places());
@@ -14,7 +13,9 @@ pub(super) fn run(here: &Here, call: &Call) -> Result<u8> {
         "volume create" => create(&volumes, call)?,
         "volume ls" => list(&volumes, call)?,
         "volume inspect" => inspect(&volumes, call)?,
-        "volume rm" => remove(&volumes, call)?,
+        "volume rm" => {
+            super::remove_each(call, |name| volumes.remove(name).map(|()| name.to_owned()))?;
+        }
         "volume prune" => {
             for name in volumes.prune(true)? {
                 output::print(&format!("{name}\n"))?;
@@ -27,14 +28,8 @@ pub(super) fn run(here: &Here, call: &Call) -> Result<u8> {
 
 fn create(volumes: &Volumes, call: &Call) -> Result<()> {
     let name = call.words.first().map(|_| call.text(0)).transpose()?;
-    let pairs = |option: &str| -> Result<BTreeMap<String, String>> {
-        let pair = |text: String| match text.split_once('=') {
-            Some((key, value)) => (key.to_owned(), value.to_owned()),
-            None => (text, String::new()),
-        };
-        Ok(call.flags.texts(option)?.into_iter().map(pair).collect())
-    };
-    let volume = volumes.create(name, call.flags.text("driver")?, &pairs("opt")?, &pairs("label")?)?;
+    let flags = &call.flags;
+    let volume = volumes.create(name, flags.text("driver")?, &flags.pairs("opt")?, &flags.pairs("label")?)?;
     output::print(&format!("{}\n", volume.name))
 }
 
@@ -62,16 +57,4 @@ fn shown(volumes: &Volumes, volume: &Volume) -> Value {
         "CreatedAt": volume.created, "Labels": volume.labels, "Options": volume.options, "Scope": "local",
         "Anonymous": volume.anonymous,
     })
-}
-
-fn remove(volumes: &Volumes, call: &Call) -> Result<()> {
-    let mut failures = Vec::new();
-    for name in call.texts()? {
-        match volumes.remove(name) {
-            Ok(()) => output::print(&format!("{name}\n"))?,
-            Err(e) if e.kind() == Kind::NotFound && call.flags.switch("force") => {}
-            Err(e) => failures.push(e),
-        }
-    }
-    Error::all(failures).map_or(Ok(()), Err)
 }

@@ -8,7 +8,7 @@ use crate::tables::{IMAGE, OCI, STANDALONE};
 fn read(words: &[&str]) -> std::result::Result<String, String> {
     let mut global = Values::default();
     let parsed = parse(&OCI, words.iter().map(OsString::from), &mut global);
-    let show = |values: &Values| values.pairs().collect::<Vec<_>>().join(" ");
+    let show = |values: &Values| values.given().collect::<Vec<_>>().join(" ");
     match parsed {
         Err(misuse) => Err(misuse.error.to_string()),
         Ok(Parsed::Help(None)) => Ok("help".to_owned()),

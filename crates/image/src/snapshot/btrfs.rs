@@ -1,13 +1,12 @@
 //! btrfs: an image's tree is a subvolume, and each container has a snapshot of it, which takes no time and no room.
 
-use super::{Changes, Driver, tree};
-use crate::container::{Container, open_for_reading};
+use super::Driver;
+use crate::container::open_for_reading;
 use crate::failure::Failure;
-use crate::store::Store;
-use forgeone_runtime::registry::rootfs::{self, Base, TREE};
+use forgeone_runtime::registry::rootfs;
 use forgeone_sys::btrfs;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(super) struct Btrfs;
 
@@ -22,16 +21,6 @@ impl Driver for Btrfs {
             true => Ok(btrfs::create(&place, OsStr::new("probe"))?),
             false => Err(Failure::new("the data root isn't on btrfs")),
         }
-    }
-
-    fn make(&self, store: &Store, layers: Vec<PathBuf>, container: &Path) -> Result<Base, Failure> {
-        let tree = store.tree(&layers)?;
-        self.copy(&tree, &container.join(TREE))?;
-        Ok(Base::Tree(tree))
-    }
-
-    fn changes(&self, container: &Container) -> Result<Option<Changes>, Failure> {
-        tree::changes(container).map(Some)
     }
 
     fn copy(&self, from: &Path, to: &Path) -> Result<(), Failure> {

@@ -20,12 +20,12 @@ mod vfs;
 use crate::container::Container;
 use crate::failure::Failure;
 use crate::store::Store;
-use forgeone_runtime::registry::rootfs::{self, Base, Mounted};
+use forgeone_runtime::registry::rootfs::{self, Base, Mounted, TREE};
 use forgeone_sys::OwnedFd;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A snapshot driver.
+/// A snapshot driver; unless it says otherwise, one that gives a container the whole tree of files.
 pub(crate) trait Driver {
     /// Which it is.
     fn which(&self) -> rootfs::Driver;
@@ -34,10 +34,16 @@ pub(crate) trait Driver {
     fn probe(&self, directory: &Path) -> Result<(), Failure>;
 
     /// What a container in this directory is made from, of these layers, the lowest last. What it needs of its own is made.
-    fn make(&self, store: &Store, layers: Vec<PathBuf>, container: &Path) -> Result<Base, Failure>;
+    fn make(&self, store: &Store, layers: Vec<PathBuf>, container: &Path) -> Result<Base, Failure> {
+        let tree = store.tree(&layers)?;
+        self.copy(&tree, &container.join(TREE))?;
+        Ok(Base::Tree(tree))
+    }
 
     /// What a container has changed; `None` if that is nothing since it has never run.
-    fn changes(&self, container: &Container) -> Result<Option<Changes>, Failure>;
+    fn changes(&self, container: &Container) -> Result<Option<Changes>, Failure> {
+        tree::changes(container).map(Some)
+    }
 
     /// Copies what a container has, from a path to one where nothing is, or for the overlay an empty directory.
     fn copy(&self, from: &Path, to: &Path) -> Result<(), Failure>;

@@ -40,7 +40,7 @@ impl Monitor {
                 return self.connect_user(program.as_deref(), &attachment);
             }
         };
-        let networks = Networks::of(&self.places)?;
+        let networks = Networks::of(&self.places);
         if self.network.is_none()
             && let Err(e) = self.join_all(&networks, attachments)
         {
@@ -126,7 +126,7 @@ impl Monitor {
     /// Takes the container, which is at rest, out of all of its networks. Its interfaces go with the namespace.
     pub(super) fn disconnect(&mut self) -> Result<()> {
         let connected = self.network.take();
-        let networks = Networks::of(&self.places)?;
+        let networks = Networks::of(&self.places);
         let mut errors: Vec<Error> = user::disconnect(&self.directory).err().into_iter().collect();
         // Also of those that it was connected to while it ran.
         for (network, endpoint) in networks.of_container(&self.duties.id)? {
@@ -142,7 +142,7 @@ impl Monitor {
     /// Finds the network of a container whose monitor was lost: by its init, if it runs. It is taken away in any case when
     /// the container is at rest.
     pub(super) fn reconnect(&mut self, init: Option<i32>) -> Result<()> {
-        let mine = Networks::of(&self.places)?.of_container(&self.duties.id)?;
+        let mine = Networks::of(&self.places).of_container(&self.duties.id)?;
         if mine.is_empty() && user::connected(&self.directory)?.is_none() {
             return Ok(());
         }

@@ -42,19 +42,13 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::nowhere;
 
     #[test]
     fn words_are_read_as_they_are_written() {
-        let path = |name: &str| PathBuf::from("/").join(name);
-        let places = Places {
-            data_root: path("data"),
-            state_root: path("state"),
-            door: path("door"),
-            image_helper: path("image"),
-            monitor: path("monitor"),
-        };
+        let places = nowhere();
         for handed in [None, Some(7)] {
-            let words = Words { places: places.clone(), directory: path("data/containers/1"), handed };
+            let words = Words { places: places.clone(), directory: "/data/containers/1".into(), handed };
             assert_eq!(Words::read(words.to_words().into_iter().skip(1)), Ok(words));
         }
         assert!(Words::read(["x".into()].into_iter()).is_err());

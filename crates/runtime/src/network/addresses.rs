@@ -165,7 +165,6 @@ pub(super) fn choose_mac(
 #[allow(clippy::unwrap_used)]
 pub(super) mod tests {
     use super::*;
-    use crate::network::Driver;
 
     pub(crate) fn network(subnets: &[(&str, Option<&str>, Option<&str>)]) -> Network {
         let subnet = |(subnet, gateway, range): &(&str, Option<&str>, Option<&str>)| Subnet {
@@ -174,20 +173,12 @@ pub(super) mod tests {
             range: range.map(|range| range.parse().unwrap()),
         };
         Network {
-            version: 1,
             name: "blue".to_owned(),
             id: "0".repeat(64),
-            created: String::new(),
-            driver: Driver::Bridge,
             interface: "forgeone7".to_owned(),
-            joined: false,
-            vlan: None,
             subnets: subnets.iter().map(subnet).collect(),
-            internal: false,
-            isolated: false,
-            mtu: None,
             dns: true,
-            labels: Default::default(),
+            ..Network::default()
         }
     }
 

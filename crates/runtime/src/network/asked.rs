@@ -103,8 +103,7 @@ impl Asked {
             return wrong("IPv6 needs an MTU of 1280; name an IPv4 --subnet alone".to_owned());
         }
         let interfaces = [&self.interface, &self.parent, &self.vlan.as_ref().map(|vlan| vlan.parent.clone())];
-        if let Some(interface) =
-            interfaces.into_iter().flatten().find(|name| !super::devices::is_name(name, false))
+        if let Some(interface) = interfaces.into_iter().flatten().find(|name| !super::is_interface_name(name))
         {
             return wrong(format!("{interface:?} can't be the name of a network interface"));
         }

@@ -151,7 +151,7 @@ impl<'a> Session<'a> {
             name => name,
         };
         let wrong = |cause: String| Err(Error::new(Kind::Config, cause));
-        if !super::devices::is_name(interface, false) {
+        if !super::is_interface_name(interface) {
             return wrong(format!("{interface:?} can't be the name of a network interface"));
         }
         if attachment.rate.is_some() && network.driver == Driver::Macvlan {

@@ -64,7 +64,7 @@ pub(crate) fn is_interface_name(name: &str) -> bool {
 }
 
 /// What the kernel takes for a name (`dev_valid_name`) or, with a single `%d`, for a template.
-pub(super) fn is_name(name: &str, template: bool) -> bool {
+fn is_name(name: &str, template: bool) -> bool {
     let plain = !matches!(name, "" | "." | "..")
         && name.len() < 16
         && !name.contains(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | ':' | '\0' | '\x0b'));

@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 /// A network that containers share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// The format's version.
     pub version: u32,
@@ -89,7 +89,7 @@ pub struct Subnet {
 }
 
 /// A container in a network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// The format's version.
     pub version: u32,

@@ -31,12 +31,9 @@ pub struct Networks {
 
 impl Networks {
     /// The networks of these places. Nothing is made.
-    ///
-    /// # Errors
-    /// None yet.
-    pub fn of(places: &Places) -> Result<Self> {
+    pub fn of(places: &Places) -> Self {
         let store = Store::new(&places.data_root);
-        Ok(Self { table: table(&places.data_root), store, places: places.clone() })
+        Self { table: table(&places.data_root), store, places: places.clone() }
     }
 
     /// The name of the firewall's table (family `inet`).

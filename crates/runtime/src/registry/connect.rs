@@ -2,15 +2,13 @@
 
 use super::container::Container;
 use super::found::is_rootless;
-use super::network::{Wanted, wanted};
+use super::network::{Wanted, interface, wanted};
 use super::record::Record;
 use crate::error::{Error, Kind, Result};
-use crate::network::policy::Policy;
-use crate::network::{Attachment, Driver, Endpoint, Network, Networks, Subnet, user};
+use crate::network::{Attachment, Endpoint, Network, Networks, Subnet, user};
 use forgeone_config::{Connection, NetworkMode};
 use forgeone_sys::fs::{self, Mode, OFlags};
 use forgeone_sys::{AsFd, OwnedFd};
-use std::collections::BTreeMap;
 
 impl Container {
     /// The networks that it is in at the moment, with its place in each, the one of its first interface first.
@@ -20,7 +18,7 @@ impl Container {
     pub fn endpoints(&self) -> Result<Vec<(Network, Endpoint)>> {
         match user::connected(&self.dir())? {
             Some(connected) => Ok(vec![self.of_user(connected)]),
-            None => Networks::of(self.places())?.of_container(self.id()),
+            None => Networks::of(self.places()).of_container(self.id()),
         }
     }
 
@@ -32,35 +30,19 @@ impl Container {
             Subnet { subnet, gateway: gateway.filter(|gateway| subnet.contains(gateway)), range: None }
         });
         let network = Network {
-            version: 0,
             name: connected.program.word().to_owned(),
-            id: String::new(),
-            created: String::new(),
-            driver: Driver::Bridge,
-            interface: String::new(),
-            joined: false,
-            vlan: None,
             subnets: subnets.collect(),
-            internal: false,
-            isolated: false,
-            mtu: None,
-            dns: false,
-            labels: BTreeMap::new(),
+            ..Network::default()
         };
         let endpoint = Endpoint {
-            version: 0,
             container: self.id().to_owned(),
             name: self.name().to_owned(),
-            aliases: Vec::new(),
             addresses: connected.addresses,
             mac: connected.mac,
             interface: connected.interface,
-            host_interface: String::new(),
             ports: connected.ports,
-            policy: Policy::default(),
-            labels: BTreeMap::new(),
-            rate: None,
             dns: connected.dns,
+            ..Endpoint::default()
         };
         (network, endpoint)
     }
@@ -70,7 +52,7 @@ impl Container {
     /// # Errors
     /// What can't be had, by the field.
     pub(crate) fn wanted_network(&self) -> Result<Wanted> {
-        wanted(self.record(), &Networks::of(self.places())?.list()?, is_rootless())
+        wanted(self.record(), &Networks::of(self.places()).list()?, is_rootless())
     }
 
     /// Connects it to one more network.
@@ -79,7 +61,7 @@ impl Container {
     /// [`Kind::NotFound`] if there is no such network, [`Kind::Exists`] if it is in it, [`Kind::State`] if it has no network of
     /// its own; addresses that it can't have. Nothing has changed then.
     pub fn connect(&mut self, connection: Connection) -> Result<()> {
-        let networks = Networks::of(self.places())?;
+        let networks = Networks::of(self.places());
         let network = networks.find(&connection.network)?.name;
         let mut connections = self.connections()?;
         if connections.iter().any(|other| other.network == network) {
@@ -87,11 +69,8 @@ impl Container {
             return Err(Error::new(Kind::Exists, message));
         }
         // Those that follow keep their interfaces when one of them goes.
-        let taken: Vec<String> = connections
-            .iter()
-            .enumerate()
-            .map(|(at, other)| other.interface.clone().unwrap_or_else(|| format!("eth{at}")))
-            .collect();
+        let taken: Vec<String> =
+            connections.iter().enumerate().map(|(at, other)| interface(other, at)).collect();
         let free = (0..=taken.len()).map(|at| format!("eth{at}")).find(|name| !taken.contains(name));
         let interface = connection.interface.clone().or(free);
         connections.push(Connection { network: network.clone(), interface, ..connection });
@@ -122,12 +101,12 @@ impl Container {
     /// # Errors
     /// [`Kind::NotFound`] if it isn't in it.
     pub fn disconnect(&mut self, network: &str) -> Result<()> {
-        let networks = Networks::of(self.places())?;
+        let networks = Networks::of(self.places());
         let found = networks.find(network);
         let name = found.map_or_else(|_| network.to_owned(), |network| network.name);
         let mut connections = self.connections()?;
         for (at, connection) in connections.iter_mut().enumerate() {
-            connection.interface.get_or_insert_with(|| format!("eth{at}"));
+            connection.interface = Some(interface(connection, at));
         }
         let before = connections.len();
         connections.retain(|connection| connection.network != name);

@@ -80,7 +80,7 @@ pub(super) fn create(
         auto_remove: how.auto_remove,
     };
     record.anonymous_volumes = anonymous_volumes(&record)?;
-    let networks = Networks::of(register.places())?;
+    let networks = Networks::of(register.places());
     record.config.network.get_or_insert_default();
     // Before a network is made for it.
     network::wanted(&record, &networks.list()?, found::is_rootless())?;

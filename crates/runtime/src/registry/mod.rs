@@ -37,6 +37,8 @@ pub use init::init;
 pub use names::{SHORT, new_id, short};
 pub(crate) use network::Wanted;
 pub use places::Places;
+#[cfg(test)]
+pub(crate) use places::tests::nowhere;
 pub use record::{AnonymousVolume, Record};
 pub use register::Register;
 pub(crate) use register::replace;

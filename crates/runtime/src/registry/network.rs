@@ -316,6 +316,11 @@ fn attachments(
     Ok(all)
 }
 
+/// The interface of a container's network by its place among them.
+pub(super) fn interface(connection: &Connection, at: usize) -> String {
+    connection.interface.clone().unwrap_or_else(|| format!("eth{at}"))
+}
+
 fn attachment(connection: &Connection, at: usize, whole: &Attachment) -> Result<Attachment> {
     let field = |key: &str| match at {
         0 => format!("network.{key}"),
@@ -337,7 +342,7 @@ fn attachment(connection: &Connection, at: usize, whole: &Attachment) -> Result<
         }
         addresses.push(address);
     }
-    let interface = connection.interface.clone().unwrap_or_else(|| format!("eth{at}"));
+    let interface = interface(connection, at);
     if !crate::network::is_interface_name(&interface) || interface == "lo" {
         return Err(wrong(
             &field("interface"),
@@ -387,20 +392,10 @@ mod tests {
         let image = json!({ "ExposedPorts": { "80/tcp": {}, "53/udp": {} } });
         let record = record(json!({ "network": network }), image);
         let network = |name: &str, internal| Network {
-            version: 1,
             name: name.to_owned(),
-            id: String::new(),
-            created: String::new(),
-            driver: crate::network::Driver::Bridge,
-            interface: String::new(),
-            joined: false,
-            vlan: None,
-            subnets: Vec::new(),
             internal,
-            isolated: false,
-            mtu: None,
             dns: true,
-            labels: Default::default(),
+            ..Network::default()
         };
         wanted(&record, &[network("front", false), network("inner", true)], rootless)
     }

@@ -126,8 +126,20 @@ fn helper(door: &Path, name: &str) -> PathBuf {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Places that aren't there, each another one.
+    pub(crate) fn nowhere() -> Places {
+        let path = |name: &str| PathBuf::from("/").join(name);
+        Places {
+            data_root: path("data"),
+            state_root: path("state"),
+            door: path("door"),
+            image_helper: path("image"),
+            monitor: path("monitor"),
+        }
+    }
 
     #[test]
     fn data_and_states_are_where_the_user_has_them() {

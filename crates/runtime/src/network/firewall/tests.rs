@@ -13,20 +13,11 @@ fn network(interface: &str, subnets: &[(&str, &str)]) -> Network {
         range: None,
     };
     Network {
-        version: 1,
         name: interface.to_owned(),
-        id: String::new(),
-        created: String::new(),
-        driver: Driver::Bridge,
         interface: interface.to_owned(),
-        joined: false,
-        vlan: None,
         subnets: subnets.iter().map(subnet).collect(),
-        internal: false,
-        isolated: false,
-        mtu: None,
         dns: true,
-        labels: BTreeMap::new(),
+        ..Network::default()
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn new(places: &Places) -> Result<Self> {
         let firewall = Watch::open().ok();
-        Ok(Self { networks: Networks::of(places)?, firewall, links: LinkWatch::open()?, look: None })
+        Ok(Self { networks: Networks::of(places), firewall, links: LinkWatch::open()?, look: None })
     }
 
     /// What it waits for.

@@ -36,18 +36,11 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
+    use crate::registry::nowhere;
 
     #[test]
     fn words_are_read_as_they_are_written() {
-        let path = |name: &str| PathBuf::from("/").join(name);
-        let places = Places {
-            data_root: path("data"),
-            state_root: path("state"),
-            door: path("door"),
-            image_helper: path("image"),
-            monitor: path("monitor"),
-        };
+        let places = nowhere();
         let words = |network: &str| Words { places: places.clone(), network: network.to_owned() };
         let read = |words: &Words| Words::read(words.to_words().into_iter().skip(1));
         assert_eq!(read(&words("net")), Ok(words("net")));

@@ -53,11 +53,7 @@ pub(crate) fn the_outside_is_reached_and_the_hosts_uplink_goes_on() {
     let host = host();
     std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
     blue(&host);
-    let outside = new_namespace().unwrap();
-    shown(
-        None,
-        &format!("ip link add up0 type veth peer name eth0 netns /proc/self/fd/{}", host.pass(&outside)),
-    );
+    let outside = host.outside();
     shown(None, "ip addr add 198.51.100.1/24 dev up0");
     shown(None, "ip -6 addr add 2001:db8::1/64 dev up0 nodad");
     // Who has to ask for neighbours' addresses waits for its own link's to be checked.
@@ -243,7 +239,7 @@ pub(crate) fn neighbours_are_told_who_has_an_address() {
 pub(crate) fn bridges_of_others_are_never_touched() {
     let host = host();
     blue(&host);
-    let other = Networks::of(&places(host.file("other"))).unwrap();
+    let other = Networks::of(&places(host.file("other")));
     other
         .create(&Asked { name: "blue".to_owned(), subnets: vec![], dns: false, ..Asked::default() })
         .unwrap();
@@ -307,7 +303,7 @@ pub(crate) fn rates_bind_both_directions() {
     let a = new_namespace().unwrap();
     let asked = Attachment { rate: Some(8_000_000), ..attachment("blue", "one") };
     let endpoint = match host.networks.connect(&asked, a.as_fd()) {
-        Err(e) if e.kind() == Kind::Unsupported => testkit::single::skip(e),
+        Err(e) if e.kind() == Kind::Unsupported => host.skip(e),
         connected => connected.unwrap(),
     };
     let detour = endpoint.host_interface.replace("fo", "fi");
@@ -328,11 +324,7 @@ pub(crate) fn rates_bind_both_directions() {
 
 pub(crate) fn macvlan_has_addresses_beside_the_hosts() {
     let host = host();
-    let outside = new_namespace().unwrap();
-    shown(
-        None,
-        &format!("ip link add up0 type veth peer name eth0 netns /proc/self/fd/{}", host.pass(&outside)),
-    );
+    let outside = host.outside();
     shown(None, "ip link set up0 up");
     shown(Some(&outside), "ip addr add 192.0.2.1/24 dev eth0");
     shown(Some(&outside), "ip link set eth0 up");
@@ -354,7 +346,7 @@ pub(crate) fn macvlan_has_addresses_beside_the_hosts() {
     let monitors = ["one", "two"].map(|name| host.monitor(name));
     let a = new_namespace().unwrap();
     let one = match host.networks.connect(&attachment("blue", "one"), a.as_fd()) {
-        Err(e) if e.kind() == Kind::Unsupported => testkit::single::skip(e),
+        Err(e) if e.kind() == Kind::Unsupported => host.skip(e),
         connected => connected.unwrap(),
     };
     let (b, two) = host.container("blue", "two");
@@ -375,11 +367,7 @@ pub(crate) fn macvlan_has_addresses_beside_the_hosts() {
 
 pub(crate) fn a_vlan_leaves_by_the_hosts_interface() {
     let host = host();
-    let outside = new_namespace().unwrap();
-    shown(
-        None,
-        &format!("ip link add up0 type veth peer name eth0 netns /proc/self/fd/{}", host.pass(&outside)),
-    );
+    let outside = host.outside();
     shown(None, "ip link set up0 up");
     shown(Some(&outside), "ip link set eth0 up");
     let vlan = forgeone_runtime::network::Vlan { parent: "up0".to_owned(), id: 5 };
@@ -398,7 +386,7 @@ pub(crate) fn a_vlan_leaves_by_the_hosts_interface() {
         Err(e) if e.kind() == Kind::Unsupported => {
             assert!(e.to_string().contains("VLAN 5 of \"up0\": the kernel has no VLANs (8021q)"), "{e}");
             assert_eq!(interfaces(), ["up0"], "it is undone");
-            testkit::single::skip(e)
+            host.skip(e)
         }
         connected => connected.unwrap(),
     };

@@ -19,7 +19,7 @@ fn asked() -> Attachment {
 
 /// The life of who is killed.
 fn connect_as_victim(data_root: &str) {
-    let networks = Networks::of(&places(Path::new(data_root).to_owned())).unwrap();
+    let networks = Networks::of(&places(Path::new(data_root).to_owned()));
     let Ok(namespace) = new_namespace() else { std::process::exit(3) };
     let connected = networks.connect(&asked(), namespace.as_fd());
     std::process::exit(match connected {
@@ -54,7 +54,10 @@ fn at_each_call(test: &str, fault: &str, check: impl Fn(&super::lan::Host, Optio
     let host_interface = {
         let namespace = new_namespace().unwrap();
         let endpoint = host.networks.connect(&asked(), namespace.as_fd());
-        let endpoint = endpoint.unwrap_or_else(|e| testkit::single::skip(e));
+        let endpoint = match endpoint {
+            Ok(endpoint) => endpoint,
+            Err(e) => host.skip(e),
+        };
         host.networks.disconnect("blue", &endpoint.container, Some(namespace.as_fd())).unwrap();
         endpoint.host_interface
     };

@@ -8,7 +8,7 @@ use testkit::{eventually, privileged, programs};
 fn kept() -> Host {
     let mut host = host();
     host.places.monitor = programs::standalone();
-    host.networks = Networks::of(&host.places).unwrap();
+    host.networks = Networks::of(&host.places);
     host.networks.create(&Asked { name: "net".to_owned(), ..Asked::default() }).unwrap();
     host
 }

@@ -28,7 +28,7 @@ pub(crate) fn host() -> Host {
     loopback_up().unwrap();
     let temp = testkit::Temp::new("networks");
     let places = places(temp.path().join("data"));
-    Host { networks: Networks::of(&places).unwrap(), places, _temp: temp }
+    Host { networks: Networks::of(&places), places, _temp: temp }
 }
 
 pub(crate) fn places(data_root: PathBuf) -> Places {
@@ -57,6 +57,20 @@ impl Host {
         let lock = std::fs::File::create(directory.join("monitor.lock")).unwrap();
         forgeone_sys::fs::flock_exclusive(&lock).unwrap();
         lock
+    }
+
+    /// Ends the test with this reason, and leaves nothing.
+    pub(crate) fn skip(self, reason: impl std::fmt::Display) -> ! {
+        drop(self);
+        testkit::single::skip(reason)
+    }
+
+    /// A namespace at the other end of a cable: `up0` here, `eth0` there, both still down.
+    pub(crate) fn outside(&self) -> OwnedFd {
+        let outside = new_namespace().unwrap();
+        let there = self.pass(&outside);
+        shown(None, &format!("ip link add up0 type veth peer name eth0 netns /proc/self/fd/{there}"));
+        outside
     }
 
     /// The number of a descriptor that programs are started with.

@@ -154,7 +154,7 @@ pub(crate) fn damaged_files_are_named() {
 }
 
 pub(crate) fn the_tables_name_tells_data_roots_apart() {
-    let of = |path: &str| Networks::of(&places(path.into())).unwrap().table().to_owned();
+    let of = |path: &str| Networks::of(&places(path.into())).table().to_owned();
     assert_eq!(of("/var/lib/forgeone"), "forgeone");
     // printf /srv/x | sha256sum
     let sum = run(None, "sh -c printf${IFS}/srv/x|sha256sum").stdout;
